@@ -1,0 +1,119 @@
+"""The values that travel through a batch. Frozen, JSON-able, no input or output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Offset: TypeAlias = "dict[str, Json]"
+"""A source's own position; nobody but that source looks inside."""
+
+TypeTree: TypeAlias = "str | dict[str, TypeTree | dict[str, TypeTree]]"
+"""A column type: ``"int64"``, ``{"list": T}`` or ``{"struct": {name: T}}``."""
+
+Schema: TypeAlias = "dict[str, TypeTree]"
+"""Column name to type, in column order; see ``etl.schema`` for the words and the conversions."""
+
+SYSTEM_COLUMNS = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id", "_ingested_at")
+PROVENANCE_COLUMNS = ("_source_file", "_source_offset", "_batch_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What lies between two offsets of one source: ``start`` excluded, ``end`` included.
+
+    ``start`` is None for the first batch.
+    """
+
+    start: Offset | None
+    end: Offset
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLimit:
+    """How much one batch may take; the first bound reached counts, None is no bound. At least one unit is taken."""
+
+    max_files: int | None = None
+    max_bytes: int | None = None
+    max_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedInput:
+    """The part of a plan that belongs to one source.
+
+    ``units`` is made and read by the source alone; written into the plan record as it is,
+    so that a restart reads exactly the same. ``files`` and ``size_bytes`` are for people.
+    """
+
+    span: Span
+    units: dict[str, Json]
+    files: int = 0
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What batch ``batch_id`` is, fixed before a row is read.
+
+    ``batch_at`` (aware UTC) is the only "now" that a transform may see. ``schemas`` is the
+    reading schema of each source at plan time (None: to be inferred by the batch).
+    """
+
+    batch_id: int
+    batch_at: datetime
+    inputs: Mapping[str, PlannedInput]
+    schemas: Mapping[str, Schema | None]
+    definition: str
+    watermark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A data file that lies in the table's folder and that nothing refers to yet.
+
+    ``path`` is relative to the table root, exactly as on disk. ``partition_values`` are the
+    Delta text forms (None is null). ``statistics`` is Delta's: numRecords, minValues, maxValues, nullCount.
+    """
+
+    path: str
+    size_bytes: int
+    rows: int
+    partition_values: Mapping[str, str | None] = field(default_factory=dict)
+    statistics: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The staged result of a batch: whose it is, which files, which counts.
+
+    ``tables`` maps a table's role (``main``) to its files; ``table_schemas`` to the schema that
+    the batch's commit must leave the table with; ``source_schemas`` is the reading schema that the batch ended with.
+    """
+
+    batch_id: int
+    attempt: str
+    tables: Mapping[str, tuple[StagedFile, ...]]
+    table_schemas: Mapping[str, Schema]
+    source_schemas: Mapping[str, Schema]
+    rows: Mapping[str, int]
+    units: Mapping[str, Json] = field(default_factory=dict)
+    watermark: str | None = None
+    bytes_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """The outcome of a batch, as the commit log keeps it and ``etl run --json`` prints it."""
+
+    pipeline: str
+    batch_id: int
+    offsets: Mapping[str, Json]
+    tables: Mapping[str, int]
+    rows: Mapping[str, int]
+    watermark: str | None
+    bytes_read: int
+    seconds: Mapping[str, float]

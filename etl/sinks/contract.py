@@ -1,0 +1,78 @@
+"""What a sink is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from etl.seam import Seam
+from etl.storage import Storage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.balance import Tally
+    from etl.model import Json, Manifest, Schema, StagedFile
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSite:
+    """Where a sink lives: handed to it when a pipeline is wired.
+
+    ``table`` is the name for people, ``url`` the table's root, ``storage`` the same as a folder of records.
+    ``storage_options`` are those of the URL's scheme, ``provenance`` the system columns that the table keeps.
+    """
+
+    table: str
+    url: str
+    storage: Storage
+    seam: Seam
+    storage_options: Mapping[str, str] = field(default_factory=dict)
+    provenance: tuple[str, ...] = ()
+
+
+class Sink(Protocol):
+    """A table that takes a batch atomically and knows which batch it holds. One instance per pipeline run."""
+
+    @property
+    def table(self) -> str:
+        """The table's name for people (``silver.orders``, or its URL)."""
+
+    def bind(self, app_id: str) -> None:
+        """Take the name under which the table remembers this pipeline's batches. Called once, before anything else."""
+
+    def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
+        """Return the newest batch that the table durably holds from this pipeline, None for none (or no table).
+
+        ``expected`` is the batch and table version of the newest commit entry: where the table stands exactly there, nothing more is read.
+
+        Raises TableStateError where the table is torn or was replaced by another.
+        """
+
+    def table_id(self) -> str | None:
+        """Return the identity of the table, None where there is none yet."""
+
+    def prepare(self, rows: pl.Schema) -> Schema:
+        """Return the schema that the table will have after a batch of ``rows``; changes nothing.
+
+        Raises SinkError where a column cannot be stored without loss.
+        """
+
+    def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
+        """Write ``rows`` beside the table, durably, under names that hold ``batch_id`` and ``attempt``; counts ``written``."""
+
+    def missing(self, manifest: Manifest) -> list[str]:
+        """Return the staged files of the manifest that are not there with their size."""
+
+    def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
+        """Make the manifest's files part of the table in one transaction; return the table version that holds them.
+
+        *Repeat*: returns the version of the first time. ``info`` is the ``etl.*`` commit metadata.
+        """
+
+    def discard(self, batch_id: int, keep: str | None) -> None:
+        """Remove staged files of ``batch_id`` from every attempt but ``keep``. Only called when a manifest has decided."""
+
+    def tend(self) -> None:
+        """Do upkeep that is off the hot path (log checkpoints). Losing it loses nothing."""

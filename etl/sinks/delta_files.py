@@ -1,0 +1,236 @@
+"""Data files of a Delta table: staged by Polars' streaming engine, described from their own footers."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote, unquote
+
+from etl.errors import SinkError
+from etl.model import Json, StagedFile
+
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow.parquet as pq
+
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+_TEXT_LENGTH = 32
+_SAFE_DECIMAL_DIGITS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class StagingPlan:
+    """How the rows of one attempt become files: the table's URL, a name prefix unique to the attempt, the layout."""
+
+    url: str
+    prefix: str
+    partition_by: tuple[str, ...]
+    target_bytes: int
+    storage_options: dict[str, str] = field(default_factory=dict)
+
+
+def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
+    """Stream ``rows`` into Parquet files and return their paths relative to the table."""
+    import polars as pl
+    from polars.io.partition import FileProviderArgs, SinkedPathsCallbackArgs
+
+    paths: list[str] = []
+    numbers = itertools.count()
+
+    def name(args: FileProviderArgs) -> str:
+        folders = "".join(f"{folder}/" for folder in _folders(args.partition_keys, plan.partition_by))
+        return f"{folders}{plan.prefix}{next(numbers):05d}.parquet"
+
+    def remember(args: SinkedPathsCallbackArgs) -> None:
+        paths.extend(file.path for file in args.paths)
+
+    layout = pl.PartitionBy(
+        plan.url,
+        file_path_provider=name,
+        key=list(plan.partition_by) or None,
+        include_key=False if plan.partition_by else None,
+        approximate_bytes_per_file=plan.target_bytes,
+    )
+    rows.sink_parquet(
+        layout,
+        compression="snappy",
+        storage_options=plan.storage_options or None,
+        mkdir=True,
+        sinked_paths_callback=remember,
+    )
+    return sorted(path[path.index(plan.url) + len(plan.url) :].lstrip("/") for path in paths)
+
+
+def _folders(keys: pl.DataFrame | None, columns: Sequence[str]) -> Iterator[str]:
+    """Give ``column=value`` for each partition column, percent-encoded once, as Delta writers do."""
+    if keys is None:
+        return
+    for column in columns:
+        value = keys[column][0]
+        yield f"{quote(column, safe='')}={NULL_PARTITION if value is None else quote(partition_text(value, column), safe='')}"
+
+
+def partition_text(value: object, column: str) -> str:
+    """Return Delta's text for a partition value. Raises SinkError for text that a reader would take for null."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = str(value)
+    if text in ("", NULL_PARTITION):
+        raise SinkError(
+            f"the value {text!r} cannot be a partition: readers would see null",
+            where=f"partition_by {column}",
+            hint="replace it in a with_columns step before the sink",
+        )
+    return text
+
+
+def describe_file(
+    path: str, size_bytes: int, open_file: Callable[[], BinaryIO], nan_columns: frozenset[str] = frozenset()
+) -> StagedFile:
+    """Return what a Delta add action says of a Parquet file, from its footer.
+
+    ``nan_columns`` are columns that hold NaN somewhere: they get no maximum, since readers put NaN above every number.
+    """
+    import pyarrow.parquet as pq
+
+    with open_file() as file:
+        footer = pq.read_metadata(file)
+    statistics = file_statistics(footer, nan_columns)
+    return StagedFile(path, size_bytes, footer.num_rows, partition_values(path), statistics)
+
+
+def partition_values(path: str) -> dict[str, str | None]:
+    """Return the partition values that the folders of a path spell."""
+    values: dict[str, str | None] = {}
+    for folder in path.split("/")[:-1]:
+        column, _, text = folder.partition("=")
+        values[unquote(column)] = None if text == NULL_PARTITION else unquote(text)
+    return values
+
+
+def file_statistics(footer: pq.FileMetaData, nan_columns: frozenset[str]) -> dict[str, Json]:
+    """Return Delta statistics (numRecords, minValues, maxValues, nullCount) of the leaves that are not in lists.
+
+    *Source*: Delta protocol, "Per-file Statistics".
+    """
+    minimum: dict[str, Any] = {}
+    maximum: dict[str, Any] = {}
+    nulls: dict[str, Any] = {}
+    for index in range(footer.num_columns):
+        if footer.num_row_groups == 0 or footer.schema.column(index).max_repetition_level:
+            continue
+        chunks = [footer.row_group(group).column(index) for group in range(footer.num_row_groups)]
+        names = _leaf_names(footer, index)
+        seen = [chunk.statistics for chunk in chunks]
+        if any(part is None or part.null_count is None for part in seen):
+            continue
+        _put(nulls, names, sum(part.null_count for part in seen))
+        bounds = [(part.min, part.max) for part in seen if part.has_min_max]
+        if bounds and len(bounds) == sum(1 for part in seen if part.num_values):
+            low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+            _put(minimum, names, _lower(low))
+            _put(maximum, names, None if ".".join(names) in nan_columns else _upper(high))
+    return {"numRecords": footer.num_rows, "minValues": minimum, "maxValues": maximum, "nullCount": nulls}
+
+
+def _leaf_names(footer: pq.FileMetaData, index: int) -> list[str]:
+    """Return the names from column to leaf; a dot may be part of a name, so the schema is asked where there is one."""
+    column = footer.schema.column(index)
+    path: str = column.path
+    if path.count(".") == 0:
+        return [path]
+    return _paths(footer)[index]
+
+
+def _paths(footer: pq.FileMetaData) -> list[list[str]]:
+    import pyarrow as pa
+
+    found: list[list[str]] = []
+
+    def walk(part: pa.Field, names: list[str]) -> None:
+        inner = [*names, part.name]
+        if pa.types.is_struct(part.type):
+            for number in range(part.type.num_fields):
+                walk(part.type.field(number), inner)
+        elif pa.types.is_list(part.type) or pa.types.is_large_list(part.type):
+            walk(part.type.value_field, inner)
+        else:
+            found.append(inner)
+
+    for part in footer.schema.to_arrow_schema():
+        walk(part, [])
+    return found
+
+
+def _put(tree: dict[str, Any], names: list[str], value: Json) -> None:
+    if value is None:
+        return
+    for name in names[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[names[-1]] = value
+
+
+def _lower(value: object) -> Json:
+    """Return the text or number of a minimum, never above it."""
+    if isinstance(value, str):
+        return value[:_TEXT_LENGTH]
+    return _bound(value, timedelta(0))
+
+
+def _upper(value: object) -> Json:
+    """Return the text or number of a maximum, never below it; None where there is no such text."""
+    if isinstance(value, str) and len(value) > _TEXT_LENGTH:
+        return _next_text(value[:_TEXT_LENGTH])
+    return value if isinstance(value, str) else _bound(value, timedelta(microseconds=999))
+
+
+def _next_text(text: str) -> str | None:
+    """Return the shortest text above every text that starts with ``text``."""
+    for index in range(len(text) - 1, -1, -1):
+        code = ord(text[index])
+        if code < 0xD7FF or 0xE000 <= code < 0x10FFFF:
+            return text[:index] + chr(code + 1)
+    return None
+
+
+def _bound(value: object, up: timedelta) -> Json:
+    """Return a bound in Delta's form; moments are in whole milliseconds, moved by ``up`` first."""
+    if isinstance(value, bool | bytes):
+        return None
+    if isinstance(value, datetime):
+        text = (value + up).replace(tzinfo=None).isoformat(timespec="milliseconds")
+        return f"{text}Z" if value.tzinfo else text
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return _decimal_bound(value)
+
+
+def _decimal_bound(value: object) -> Json:
+    """Return a decimal as a number where a double holds its digits, else nothing."""
+    digits = str(value)
+    if len(digits.replace("-", "").replace(".", "")) > _SAFE_DECIMAL_DIGITS:
+        return None
+    number: Json = json.loads(digits)
+    return number
+
+
+def nan_observer() -> tuple[Callable[[pl.DataFrame], None], set[str]]:
+    """Return a function that looks at frames as they pass, and the set of top-level float columns in which it saw NaN."""
+    import polars.selectors as cs
+
+    seen: set[str] = set()
+
+    def look(frame: pl.DataFrame) -> None:
+        flags = frame.select(cs.float().is_nan().any())
+        seen.update(name for name in flags.columns if flags[name][0])
+
+    return look, seen

@@ -1,0 +1,215 @@
+"""The transaction log of a Delta table: its head, kept up to date commit by commit, and a true compare-and-swap.
+
+A commit is ``_delta_log/<version>.json``, created only if absent, at exactly the version after the head, once every
+commit since was read. So nothing can slip in between a look at the table and a commit, schema and data change in one
+version, and the cost does not depend on the table's length. *Source*: Delta protocol, "Delta Log Entries",
+"Transaction Identifiers", "Writer Requirements".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from etl.errors import RecordExistsError, SinkError, TableStateError
+from etl.seam import Seam
+from etl.storage import Storage, put_if_absent
+
+Action = dict[str, Any]
+
+_KEPT_FEATURES = frozenset(
+    "appendOnly timestampNtz invariants checkConstraints changeDataFeed generatedColumns deletionVectors"
+    " v2Checkpoint vacuumProtocolCheck".split()
+)
+_ABANDONED_AFTER_S = 3600.0
+_UNKEPT_SETTINGS = ("delta.constraints.", "delta.columnMapping.mode", "delta.enableRowTracking", "delta.enableInCommitTimestamps")
+_UNKEPT_FIELD_KEYS = ("delta.generationExpression", "delta.invariants", "delta.identity.start")
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a writer must know of a table's newest version. ``batch_id`` is that of our own transactions."""
+
+    version: int
+    table_id: str
+    metadata: Action
+    protocol: Action
+    batch_id: int | None
+    batch_version: int | None = None
+
+    @property
+    def fields(self) -> list[Action]:
+        """Return the table's fields, as Delta writes them."""
+        return list(json.loads(self.metadata["schemaString"])["fields"])
+
+    @property
+    def partition_columns(self) -> list[str]:
+        """Return the names of the partition columns, in order."""
+        return list(self.metadata["partitionColumns"])
+
+
+class DeltaLog:
+    """The log of one table, seen by one writer with its own transaction name ``app_id``."""
+
+    def __init__(self, storage: Storage, storage_options: Mapping[str, str], seam: Seam) -> None:
+        self._storage = storage
+        self._options = dict(storage_options)
+        self._seam = seam
+        self._head: Head | None = None
+        self.app_id = ""
+
+    def stands_at(self, batch_id: int, version: int) -> bool:
+        """Tell, from two looks, whether ``version`` is the newest and made by our ``batch_id``."""
+        if self._storage.size(_name(version + 1)) is not None:
+            return False
+        try:
+            actions = self._actions(version)
+        except FileNotFoundError:
+            return False
+        return any(action.get("txn", {}).get("version") == batch_id for action in actions if self._is_ours(action))
+
+    def head(self) -> Head | None:
+        """Return the newest version, None where there is no table. Raises TableStateError for a torn log."""
+        if self._head is None:
+            self._head = self._open()
+        while self._head is not None:
+            try:
+                actions = self._actions(self._head.version + 1)
+            except FileNotFoundError:
+                break
+            self._head = self._after(self._head, actions)
+        return self._head
+
+    def _open(self) -> Head | None:
+        """Read the table's state with deltalake, which knows checkpoints."""
+        names = [name for name in self._storage.list("_delta_log") if name[:20].isdigit() and name.endswith((".json", ".parquet"))]
+        if not names:
+            return None
+        commits = [name for name in names if name.endswith(".json") and name[20:] == ".json"]
+        if commits:
+            self._actions(int(commits[-1][:20]))
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError
+
+        try:
+            table = DeltaTable(self._storage.url, storage_options=self._options or None)
+            batch_id = table.transaction_version(self.app_id)
+        except (DeltaError, ValueError, OSError) as exc:
+            raise self._torn(f"its log cannot be read: {exc}") from exc
+        metadata, protocol = table.metadata(), table.protocol()
+        return Head(
+            version=table.version(),
+            table_id=str(metadata.id),
+            metadata={
+                "id": str(metadata.id),
+                "name": metadata.name,
+                "description": metadata.description,
+                "format": {"provider": "parquet", "options": {}},
+                "schemaString": table.schema().to_json(),
+                "partitionColumns": list(metadata.partition_columns),
+                "createdTime": metadata.created_time,
+                "configuration": dict(metadata.configuration),
+            },
+            protocol={
+                "minReaderVersion": protocol.min_reader_version,
+                "minWriterVersion": protocol.min_writer_version,
+                "readerFeatures": protocol.reader_features,
+                "writerFeatures": protocol.writer_features,
+            },
+            batch_id=batch_id,
+        )
+
+    def _actions(self, version: int) -> list[Action]:
+        """Return the actions of one commit. Raises FileNotFoundError, TableStateError where it is torn or empty."""
+        content = self._storage.read(_name(version))
+        try:
+            actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+        except ValueError:
+            actions = []
+        if not actions or not all(isinstance(action, dict) for action in actions):
+            raise self._torn(f"{_name(version)} is torn or empty, as after a power cut")
+        return actions
+
+    def _torn(self, message: str) -> TableStateError:
+        return TableStateError(
+            "table_torn",
+            message,
+            where=self._storage.url,
+            hint="nothing was changed; restore the file from a copy of the table, or remove it if no later version exists",
+        )
+
+    def _after(self, head: Head, actions: list[Action]) -> Head:
+        """Return the head after one more commit."""
+        version = head.version + 1
+        for action in actions:
+            if metadata := action.get("metaData"):
+                head = replace(head, metadata=metadata, table_id=metadata["id"])
+            if protocol := action.get("protocol"):
+                head = replace(head, protocol=protocol)
+            if self._is_ours(action):
+                head = replace(head, batch_id=action["txn"]["version"], batch_version=version)
+        return replace(head, version=version)
+
+    def _is_ours(self, action: Action) -> bool:
+        return bool(action.get("txn", {}).get("appId") == self.app_id)
+
+    def version_of(self, batch_id: int) -> int:
+        """Return the version that holds ``batch_id`` of ours, by walking back from the head; the head's where the log is cleaned."""
+        head = self.head()
+        if head is None:
+            raise SinkError("there is no table", where=self._storage.url)
+        for version, actions in self._backwards(head.version):
+            if any(self._is_ours(action) and action["txn"]["version"] == batch_id for action in actions):
+                return version
+        return head.version
+
+    def _backwards(self, version: int) -> Iterator[tuple[int, list[Action]]]:
+        while version >= 0:
+            try:
+                yield version, self._actions(version)
+            except FileNotFoundError:
+                return
+            version -= 1
+
+    def commit(self, head: Head | None, actions: list[Action]) -> Head | None:
+        """Append one version right after ``head``; None when another writer took it first.
+
+        *Repeat*: the same actions are recognised as ours after a lost answer. Raises UnknownOutcomeError.
+        """
+        version = 0 if head is None else head.version + 1
+        content = "".join(json.dumps(action, ensure_ascii=False, separators=(",", ":")) + "\n" for action in actions)
+        try:
+            put_if_absent(self._storage, _name(version), content.encode(), effect="table.commit", seam=self._seam)
+        except RecordExistsError:
+            return None
+        before = head or Head(-1, "", {}, {}, None)
+        self._head = self._after(before, actions)
+        return self._head
+
+    def write_checkpoint(self) -> None:
+        """Summarise the log for readers, by deltalake, and sweep what a crash left in it long ago. Losing it loses nothing."""
+        from deltalake import DeltaTable
+
+        self._storage.sweep("_delta_log", older_than_s=_ABANDONED_AFTER_S, effect="table.sweep")
+        table = DeltaTable(self._storage.url, storage_options=self._options or None)
+        self._seam.effect("table.checkpoint", table.create_checkpoint)
+
+
+def refuse_unkept(head: Head, table: str) -> None:
+    """Refuse a table that promises its readers what an append by this library would break. Raises SinkError."""
+    features = set(head.protocol.get("writerFeatures") or ()) - _KEPT_FEATURES
+    settings = head.metadata.get("configuration") or {}
+    unkept = [name for name in settings if name.startswith(_UNKEPT_SETTINGS) and settings[name] not in ("none", "false")]
+    unkept += [key for field in head.fields for key in field.get("metadata", {}) if key.startswith(_UNKEPT_FIELD_KEYS)]
+    if features or unkept:
+        raise SinkError(
+            f"the table uses {', '.join(sorted(features) + unkept)}, which this release cannot keep",
+            where=table,
+            hint="write to a table without it",
+        )
+
+
+def _name(version: int) -> str:
+    return f"_delta_log/{version:020d}.json"

@@ -1,0 +1,95 @@
+"""What a source is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from etl.errors import SourceChangedError
+from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema
+from etl.seam import Seam
+from etl.storage import Storage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.balance import Tally
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSite:
+    """Where a source lives: handed to it when a pipeline is wired.
+
+    ``ledger`` is the checkpoint's folder ``sources/<name>``; ``folder`` the project's, which relative paths start from.
+    """
+
+    name: str
+    folder: Path
+    ledger: Storage
+    seam: Seam
+    storage_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    memory_bytes: int = 2_000_000_000
+
+
+@dataclass(slots=True)
+class Reading:
+    """Rows of one attempt, to be consumed once.
+
+    ``rows``: the columns of the schema, in order, and the system columns that were asked for.
+    While the rows stream, the source counts ``read`` into the tally and fills ``units`` (what it found
+    per unit, for the manifest: rows per file, files gone missing) and ``bytes_read``.
+    """
+
+    rows: pl.LazyFrame
+    units: dict[str, Json] = field(default_factory=dict)
+    bytes_read: int = 0
+
+
+class Source(Protocol):
+    """Replayable input. One instance per pipeline run; called by the engine from one thread."""
+
+    @property
+    def declared_schema(self) -> Schema | None:
+        """The schema of the YAML file, None where it is inferred."""
+
+    @property
+    def folded_upto(self) -> int | None:
+        """The newest batch whose units the source's own ledger holds, None for none."""
+
+    def restore(self, committed: list[tuple[int, PlannedInput]]) -> None:
+        """Take in, at start, the plans that the source's own ledger does not hold yet, oldest first, with their batch ids.
+
+        Called once, before ``latest``. *Repeat*: a plan that the ledger holds already is ignored.
+        """
+
+    def latest(self, after: Offset | None, limit: ReadLimit) -> PlannedInput | None:
+        """Return the next units after ``after`` within ``limit``, None when there is nothing new. Looks, takes nothing."""
+
+    def accept(self, batch_id: int, planned: PlannedInput) -> None:
+        """Remember that the plan record of ``planned`` is durable: ``latest`` must not offer it again."""
+
+    def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
+        """Return the same units as they are now, without those that may go missing. Only before anything of them was published.
+
+        Raises ``cause`` (or another SourceError) where the options forbid to go on.
+        """
+
+    def infer(self, planned: PlannedInput, schema: Schema | None) -> Schema:
+        """Return ``schema`` widened by every column and field that the units hold; the result depends on the units alone.
+
+        Raises RowError where a value contradicts a type of ``schema``, naming file, row and reason.
+        """
+
+    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+        """Return the rows of the units, with the ``system`` columns named. *Repeat*: gives the same rows again, or raises.
+
+        Raises (while the rows stream) SourceChangedError, SchemaDriftError, RowError.
+        """
+
+    def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
+        """Dispose of the units of a committed batch (keep, archive, delete). *Repeat*: safe."""
+
+    def fold(self, upto: int) -> None:
+        """Compact the ledger of batches ``<= upto``, all committed. Losing it loses nothing."""
