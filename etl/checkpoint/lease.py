@@ -1,0 +1,165 @@
+"""Who may run a pipeline: an epoch that only rises, and a lease that spares a second runner useless work.
+
+Safety never rests on the lease: whoever sees a higher epoch stops, and every write is a compare-and-swap.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from etl.checkpoint.record import Record, decode_record, encode_record
+from etl.errors import FencedError, LeaseHeldError, RecordExistsError
+from etl.seam import Seam
+from etl.storage import Storage, put_if_absent
+
+HEARTBEAT_EXPIRES_S = 30.0
+
+
+class Lease(Protocol):
+    """A claim that other runners can see."""
+
+    def acquire(self) -> bool:
+        """Take the claim; False when a live runner has it."""
+
+    def release(self) -> None:
+        """Give it up. *Repeat*: safe."""
+
+
+class FileLease:
+    """An operating system lock on a local file: free the moment its process dies."""
+
+    def __init__(self, path: Path, seam: Seam) -> None:
+        self._path = path
+        self._seam = seam
+        self._descriptor: int | None = None
+
+    def acquire(self) -> bool:
+        """Take the lock; False when another process has it."""
+        import fcntl
+
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._seam.effect("lease.lock", lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Unlock. *Repeat*: safe."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class HeartbeatLease:
+    """A record on an object store that its holder renews; free when it has not been renewed for ``expires_s``."""
+
+    def __init__(self, storage: Storage, seam: Seam, expires_s: float = HEARTBEAT_EXPIRES_S) -> None:
+        self._storage = storage
+        self._seam = seam
+        self._expires_s = expires_s
+        self._nonce = seam.new_id()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def acquire(self) -> bool:
+        """Take the claim and keep it fresh from a thread; False when another holder's is fresh."""
+        if self._holder_is_alive():
+            return False
+        self._renew()
+        self._thread = threading.Thread(target=self._keep_fresh, name="etl-lease", daemon=True)
+        self._thread.start()
+        return True
+
+    def _holder_is_alive(self) -> bool:
+        try:
+            beat = json.loads(self._storage.read("lease.json"))
+            renewed_at = datetime.fromisoformat(beat["renewed_at"])
+        except (FileNotFoundError, ValueError, KeyError):
+            return False
+        is_fresh = self._seam.now() - renewed_at < timedelta(seconds=self._expires_s)
+        return is_fresh and not beat["is_released"] and beat["nonce"] != self._nonce
+
+    def _renew(self, *, is_released: bool = False) -> None:
+        beat = {"nonce": self._nonce, "renewed_at": self._seam.now().isoformat(), "is_released": is_released}
+        self._storage.replace("lease.json", json.dumps(beat).encode(), effect="lease.renew")
+
+    def _keep_fresh(self) -> None:
+        while not self._stop.wait(self._expires_s / 3):
+            with contextlib.suppress(Exception):  # a beat that fails is made up by the next; fencing guards the table
+                self._renew()
+
+    def release(self) -> None:
+        """Stop renewing and say so. *Repeat*: safe."""
+        if self._thread is not None:
+            self._stop.set()
+            self._thread.join()
+            self._thread = None
+            with contextlib.suppress(Exception):
+                self._renew(is_released=True)
+
+
+class EpochLog:
+    """The takeovers, ``epochs/``: one record each, dense numbers from 1."""
+
+    def __init__(self, storage: Storage, pipeline: str, seam: Seam) -> None:
+        self._storage = storage
+        self._pipeline = pipeline
+        self._seam = seam
+        self.current = 0
+
+    def newest(self) -> int:
+        """Return the highest epoch, 0 for none."""
+        return max((int(name[:10]) for name in self._storage.list() if name.endswith(".json") and name[:10].isdigit()), default=0)
+
+    def take_over(self) -> int:
+        """Publish the next epoch as ours. Raises LeaseHeldError when another runner takes it at the same moment."""
+        epoch = self.newest() + 1
+        nonce = self._seam.new_id()
+        body = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "nonce": nonce,
+            "started_at": self._seam.now().isoformat(),
+        }
+        record = Record("epoch", self._pipeline, None, epoch, nonce, body)
+        try:
+            put_if_absent(self._storage, _name(epoch), encode_record(record), effect="epoch.put", seam=self._seam)
+        except RecordExistsError as exc:
+            raise LeaseHeldError(f"just taken over by {self.describe(epoch)}") from exc
+        self.current = epoch
+        return epoch
+
+    def check(self) -> None:
+        """Raise FencedError when a higher epoch exists."""
+        after = self.current + 1
+        if self._storage.size(_name(after)) is not None:
+            raise FencedError(
+                f"taken over by {self.describe(after)}",
+                where=self._storage.url,
+                hint="this runner stopped and deleted nothing; the other one goes on",
+            )
+
+    def describe(self, epoch: int) -> str:
+        """Return who holds an epoch, for people."""
+        try:
+            record = decode_record(
+                self._storage.read(_name(epoch)), kind="epoch", pipeline=None, where=f"{self._storage.url}/{_name(epoch)}"
+            )
+        except FileNotFoundError:
+            return "another runner"
+        return f"process {record.body['pid']} on {record.body['host']} since {record.body['started_at']}"
+
+
+def _name(epoch: int) -> str:
+    return f"{epoch:010d}.json"

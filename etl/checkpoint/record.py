@@ -1,0 +1,84 @@
+"""One record: an envelope that names its pipeline, batch, epoch and attempt, a body, and a checksum over the bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from etl.errors import CheckpointError
+from etl.model import Json
+
+FORMAT_VERSION = 1
+_READABLE_BYTES = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a record says. ``batch_id`` is None for records that belong to no batch."""
+
+    kind: str
+    pipeline: str
+    batch_id: int | None
+    epoch: int
+    attempt: str
+    body: dict[str, Any]
+
+
+def encode_record(record: Record) -> bytes:
+    """Return the bytes of a record: JSON, one key a line where it is short, the checksum last."""
+    envelope: dict[str, Json] = {
+        "version": FORMAT_VERSION,
+        "kind": record.kind,
+        "pipeline": record.pipeline,
+        "batch_id": record.batch_id,
+        "epoch": record.epoch,
+        "attempt": record.attempt,
+        "body": record.body,
+    }
+    text = json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+    if len(text) < _READABLE_BYTES:
+        text = json.dumps(envelope, ensure_ascii=False, indent=1)
+    body = text[:-1].rstrip("\n")
+    return f'{body},\n "checksum": "{_digest(body)}"}}\n'.encode()
+
+
+def decode_record(content: bytes, *, kind: str, pipeline: str | None, where: str) -> Record:
+    """Return the record in ``content``.
+
+    ``pipeline`` None accepts any. Raises CheckpointError for a torn record, a wrong checksum, another
+    kind, an unknown version or a foreign pipeline.
+    """
+    try:
+        text = content.decode()
+        envelope = json.loads(text)
+        body, _, tail = text.rpartition(',\n "checksum": "')
+        is_whole = tail == f'{_digest(body)}"}}\n'
+    except ValueError:
+        is_whole = False
+    if not is_whole or not isinstance(envelope, dict):
+        raise TornRecordError("torn or altered: its checksum does not hold", where=where)
+    if envelope.get("version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"written by format version {envelope.get('version')}; this release reads {FORMAT_VERSION}",
+            where=where,
+            hint="run a release that knows this format",
+        )
+    if envelope["kind"] != kind:
+        raise CheckpointError(f"is a {envelope['kind']}, not a {kind}", where=where)
+    if pipeline is not None and envelope["pipeline"] != pipeline:
+        raise CheckpointError(
+            f"belongs to another pipeline ({envelope['pipeline']}, not {pipeline})",
+            where=where,
+            hint="two pipelines share this checkpoint folder, or records were copied into it; give each its own",
+        )
+    return Record(kind, envelope["pipeline"], envelope["batch_id"], envelope["epoch"], envelope["attempt"], envelope["body"])
+
+
+class TornRecordError(CheckpointError):
+    """A record whose bytes are not those that were written."""
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -1,0 +1,81 @@
+"""The recovery table of the protocol as a pure function: what was found at start, and what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from etl.errors import CheckpointError, TableStateError
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a start found: newest batch ids, -1 where there is none.
+
+    ``is_staged``: the newest plan has a manifest; ``is_whole``: all files of that manifest are there with their size.
+    """
+
+    planned: int
+    committed: int
+    table: int
+    is_staged: bool = False
+    is_whole: bool = True
+
+
+class Step(Enum):
+    """Where the walk goes on."""
+
+    PLAN = "plan the next batch"
+    STAGE = "read, transform and stage the planned batch again under a new attempt"
+    RESTAGE = "stage again and publish a manifest that names the loss"
+    COMMIT = "commit exactly the staged files"
+    RECORD = "the table holds the batch: write its commit entry"
+
+
+def next_step(found: Found, *, where: str) -> Step:
+    """Return what to do about ``found``.
+
+    Raises CheckpointError for logs that contradict one another and TableStateError (``table_ahead``,
+    ``table_behind``) where checkpoint and table disagree. *Source*: the recovery table in ``docs/protocol.md``.
+    """
+    _refuse_contradiction(found, where)
+    if found.planned == found.committed:
+        return Step.PLAN
+    if found.table == found.planned:
+        if not found.is_staged:
+            raise CheckpointError(
+                f"the table holds batch {found.planned}, but its manifest is lost",
+                where=where,
+                hint="restore the checkpoint folder from a backup",
+            )
+        return Step.RECORD
+    if not found.is_staged:
+        return Step.STAGE
+    return Step.COMMIT if found.is_whole else Step.RESTAGE
+
+
+def _refuse_contradiction(found: Found, where: str) -> None:
+    if found.planned - found.committed not in (0, 1):
+        raise CheckpointError(
+            f"the newest plan is of batch {found.planned}, the newest commit entry of batch {found.committed}",
+            where=where,
+            hint="records were removed or copied; restore the checkpoint folder from a backup",
+        )
+    if found.table > found.planned:
+        raise TableStateError(
+            "table_ahead",
+            f"the table holds batch {found.table} of this pipeline, the checkpoint knows {_count(found.planned)}",
+            where=where,
+            hint="restore the newer checkpoint folder, or start the table anew with etl run --full-refresh",
+        )
+    if found.table < found.committed:
+        raise TableStateError(
+            "table_behind",
+            f"the checkpoint says that batch {found.committed} is committed, the table holds {_count(found.table)}",
+            where=where,
+            hint="the table was rolled back or lost its newest commits; restore it, or start it anew with etl run --full-refresh",
+        )
+
+
+def _count(batch_id: int) -> str:
+    return "none" if batch_id < 0 else f"batches up to {batch_id}"

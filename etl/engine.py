@@ -1,0 +1,279 @@
+"""The one walk of a batch: recover, plan, read, transform, stage, commit, acknowledge."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from etl.checkpoint.commit_log import CommitEntry
+from etl.checkpoint.folder import Checkpoint, choose_lease, open_checkpoint, take_lease
+from etl.checkpoint.recovery import Step
+from etl.errors import SourceChangedError
+from etl.model import BatchPlan, BatchResult, Json, Manifest, Schema
+from etl.resumption import Standing, restore_source, take_stock
+from etl.staging import Flow, stage_batch
+
+if TYPE_CHECKING:
+    from etl.checkpoint.lease import Lease
+    from etl.pipeline import Pipeline
+    from etl.progress import Reporter
+    from etl.seam import Seam
+
+_MAX_LISTED_UNITS = 100
+_MAX_AMENDMENTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a run goes on. None is no bound; without any it ends when nothing is left to take."""
+
+    max_batches: int | None = None
+    max_seconds: float | None = None
+
+
+class Runner:
+    """The runner of one pipeline: holds its lease from the first step to :meth:`close`."""
+
+    def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam, reporter: Reporter) -> None:
+        self._pipeline = pipeline
+        self._flow: Flow = pipeline.flow
+        self._checkpoint = checkpoint
+        self._seam = seam
+        self._reporter = reporter
+        self._schema: Schema | None = pipeline.source.declared_schema
+        self._next_id = 0
+        self._after: dict[str, Json] | None = None
+        self._has_stray_files = False
+
+    def recover(self) -> BatchResult | None:
+        """Bring an unfinished batch to its end and return its result, None when there was none.
+
+        *Repeat*: safe, also after a crash at any step of it. Raises CheckpointError, TableStateError.
+        """
+        self._checkpoint.sweep()
+        standing = take_stock(self._checkpoint, self._flow, mend=True)
+        restore_source(self._checkpoint, self._flow, standing)
+        self._go_on_from(standing)
+        if standing.step is Step.PLAN:
+            return None
+        self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
+        self._has_stray_files = True
+        assert standing.plan is not None
+        plan = self._with_current_definition(standing.plan, standing)
+        if standing.step in (Step.STAGE, Step.RESTAGE):
+            return self._carry_out(plan, standing)
+        assert standing.manifest is not None
+        return self._commit(plan, standing.manifest, _Stopwatch(self._seam))
+
+    def _go_on_from(self, standing: Standing) -> None:
+        self._next_id = standing.committed + 1
+        self._after = standing.offset(self._flow.source_name)
+        self._schema = self._pipeline.source.declared_schema or standing.schema(self._flow.source_name)
+
+    def _with_current_definition(self, plan: BatchPlan, standing: Standing) -> BatchPlan:
+        """Amend a plan that nothing was staged for and whose pipeline was edited since."""
+        if standing.manifest is not None or plan.definition == self._pipeline.definition:
+            return plan
+        schemas = plan.schemas if self._pipeline.source.declared_schema is None else {self._flow.source_name: self._schema}
+        amended = replace(plan, definition=self._pipeline.definition, schemas=schemas)
+        return self._amend(amended, "the pipeline was edited before anything was staged")
+
+    def plan(self) -> BatchPlan | None:
+        """Fix the next batch in the write-ahead log; None when there is nothing new."""
+        planned = self._pipeline.source.latest(self._after, self._pipeline.limit)
+        if planned is None:
+            return None
+        plan = BatchPlan(
+            batch_id=self._next_id,
+            batch_at=self._seam.now(),
+            inputs={self._flow.source_name: planned},
+            schemas={self._flow.source_name: self._schema},
+            definition=self._pipeline.definition,
+        )
+        epochs = self._checkpoint.epochs
+        epochs.check()
+        self._checkpoint.plans.add(plan, epoch=epochs.current, attempt=self._seam.new_id())
+        self._pipeline.source.accept(plan.batch_id, planned)
+        return plan
+
+    def run_batch(self) -> BatchResult | None:
+        """Plan and carry out the next batch; None when there is nothing new."""
+        watch = _Stopwatch(self._seam)
+        plan = self.plan()
+        if plan is None:
+            return None
+        watch.lap("plan")
+        self._reporter.planned(self._pipeline.name, plan)
+        return self._carry_out(plan, None, watch)
+
+    def _carry_out(self, plan: BatchPlan, standing: Standing | None, watch: _Stopwatch | None = None) -> BatchResult:
+        watch = watch or _Stopwatch(self._seam)
+        try:
+            plan, manifest = self._stage(plan)
+        except BaseException:
+            self._has_stray_files = True
+            raise
+        watch.lap("stage")
+        revision = 1 if standing is None else standing.manifest_revision + 1
+        reason = f"staged files are missing: {', '.join(standing.missing)}" if standing and standing.missing else ""
+        self._checkpoint.epochs.check()
+        decided = self._checkpoint.manifests.add(
+            manifest, epoch=self._checkpoint.epochs.current, revision=revision, reason=reason
+        )
+        if decided.attempt != manifest.attempt:
+            self._has_stray_files = True
+        return self._commit(plan, decided, watch)
+
+    def _stage(self, plan: BatchPlan) -> tuple[BatchPlan, Manifest]:
+        """Stage the plan; where its input changed before anything of it was published, amend it and stage again."""
+        for amendment in range(_MAX_AMENDMENTS + 1):
+            try:
+                staged = stage_batch(self._flow, plan, self._seam.new_id)
+            except SourceChangedError as exc:
+                self._has_stray_files = True
+                if amendment == _MAX_AMENDMENTS:
+                    raise
+                refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
+                plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
+            else:
+                self._has_stray_files |= staged.was_retried
+                return plan, staged.manifest
+        raise AssertionError
+
+    def _amend(self, plan: BatchPlan, reason: str) -> BatchPlan:
+        log = self._checkpoint.plans
+        self._checkpoint.epochs.check()
+        revision = log.log.revisions()[plan.batch_id] + 1
+        log.add(plan, epoch=self._checkpoint.epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason)
+        self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: plan amended, {reason}")
+        return plan
+
+    def _commit(self, plan: BatchPlan, manifest: Manifest, watch: _Stopwatch) -> BatchResult:
+        """Commit the table, write the entry, then everything that may be lost."""
+        self._checkpoint.epochs.check()
+        version = self._pipeline.sink.commit(manifest, self._commit_info(plan, manifest))
+        watch.lap("commit")
+        result = BatchResult(
+            pipeline=self._pipeline.name,
+            batch_id=plan.batch_id,
+            offsets={name: {"start": part.span.start, "end": part.span.end} for name, part in plan.inputs.items()},
+            tables={self._pipeline.sink.table: version},
+            rows=manifest.rows,
+            watermark=manifest.watermark,
+            bytes_read=manifest.bytes_read,
+            seconds=watch.seconds(),
+        )
+        entry = CommitEntry(
+            result, manifest.attempt, self._pipeline.sink.table_id() or "", self._seam.now().isoformat(), plan.definition
+        )
+        self._checkpoint.epochs.check()
+        self._checkpoint.commits.add(entry, epoch=self._checkpoint.epochs.current)
+        self._reporter.committed(result)
+        self._settle(plan, manifest)
+        return result
+
+    def _commit_info(self, plan: BatchPlan, manifest: Manifest) -> dict[str, Json]:
+        offsets = {name: _brief(part.units, plan.batch_id) for name, part in plan.inputs.items()}
+        return {
+            "etl.pipeline": self._pipeline.name,
+            "etl.pipeline_id": self._checkpoint.identity,
+            "etl.batch_id": str(plan.batch_id),
+            "etl.attempt": manifest.attempt,
+            "etl.offsets": json.dumps(offsets, ensure_ascii=False, separators=(",", ":")),
+            "etl.rows": json.dumps(dict(manifest.rows), separators=(",", ":")),
+            "etl.definition": plan.definition,
+        }
+
+    def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
+        """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
+        self._checkpoint.epochs.check()
+        source = self._pipeline.source
+        source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
+        source.fold(plan.batch_id)
+        if self._has_stray_files:
+            self._pipeline.sink.discard(plan.batch_id, manifest.attempt)
+            self._has_stray_files = False
+        self._next_id = plan.batch_id + 1
+        self._after = plan.inputs[self._flow.source_name].span.end
+        self._schema = manifest.source_schemas[self._flow.source_name]
+
+    def idle(self) -> None:
+        """Do upkeep that is off the hot path."""
+        self._checkpoint.epochs.check()
+        self._pipeline.sink.tend()
+
+
+@contextmanager
+def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease | None = None) -> Iterator[Runner]:
+    """Become the runner of a pipeline for the length of the block. Raises LeaseHeldError."""
+    checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam)
+    lease = lease or choose_lease(pipeline.checkpoint, seam)
+    take_lease(checkpoint, lease)
+    try:
+        pipeline.sink.bind(f"{checkpoint.identity}/main")
+        yield Runner(pipeline, checkpoint, seam, reporter)
+    finally:
+        lease.release()
+
+
+def run(
+    pipeline: Pipeline, seam: Seam, reporter: Reporter, bounds: Bounds = Bounds(), should_stop: Callable[[], bool] = bool
+) -> list[BatchResult]:
+    """Take what is available in micro-batches, then stop; return the results.
+
+    ``should_stop`` is asked between batches. Raises EtlError; whatever was committed before stays.
+    """
+    results: list[BatchResult] = []
+    started_s = seam.monotonic()
+
+    def is_over() -> bool:
+        has_count = bounds.max_batches is not None and len(results) >= bounds.max_batches
+        has_time = bounds.max_seconds is not None and seam.monotonic() - started_s >= bounds.max_seconds
+        return has_count or has_time or should_stop()
+
+    with open_runner(pipeline, seam, reporter) as runner:
+        recovered = runner.recover()
+        if recovered is not None:
+            results.append(recovered)
+        while not is_over():
+            result = runner.run_batch()
+            if result is None:
+                break
+            results.append(result)
+        if results:
+            runner.idle()
+    return results
+
+
+class _Stopwatch:
+    """Seconds per step of a batch."""
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+        self._started_s = self._lap_s = seam.monotonic()
+        self._seconds: dict[str, float] = {"plan": 0.0, "stage": 0.0, "commit": 0.0}
+
+    def lap(self, step: str) -> None:
+        """End a step."""
+        now_s = self._seam.monotonic()
+        self._seconds[step] = now_s - self._lap_s
+        self._lap_s = now_s
+
+    def seconds(self) -> dict[str, float]:
+        """Return the steps and the total, rounded to a tenth of a millisecond."""
+        total = {"total": self._seam.monotonic() - self._started_s}
+        return {step: round(took_s, 4) for step, took_s in (self._seconds | total).items()}
+
+
+def _brief(units: dict[str, Any], batch_id: int) -> Json:
+    """Return the units, or where they are many their count, digest and the plan record that lists them."""
+    count = max((len(column) for column in units.values() if isinstance(column, list)), default=0)
+    if count <= _MAX_LISTED_UNITS:
+        return units
+    text = json.dumps(units, ensure_ascii=False, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return {"count": count, "digest": digest, "plan": f"offsets/{batch_id:010d}.json"}

@@ -1,0 +1,54 @@
+"""The wired, frozen whole: what the engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from etl.model import ReadLimit
+from etl.project import Project
+from etl.sinks.contract import Sink
+from etl.sources.contract import Source
+from etl.staging import Flow
+from etl.storage import Storage
+from etl.transforms.contract import Transform
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What rows pass through, where the progress is kept, and how much a batch takes.
+
+    ``definition`` is the hash of what decides the results.
+    """
+
+    flow: Flow
+    checkpoint: Storage
+    limit: ReadLimit
+    definition: str
+    project: Project
+    trigger: str = "available_now"
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name."""
+        return self.flow.name
+
+    @property
+    def source(self) -> Source:
+        """Where rows come from."""
+        return self.flow.source
+
+    @property
+    def transforms(self) -> Sequence[Transform]:
+        """What happens to them, in order."""
+        return self.flow.transforms
+
+    @property
+    def sink(self) -> Sink:
+        """Where they go."""
+        return self.flow.sink
+
+    @property
+    def url(self) -> str:
+        """The checkpoint folder, whole."""
+        return self.checkpoint.url

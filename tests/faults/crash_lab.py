@@ -1,0 +1,108 @@
+"""A process that runs a small pipeline in forked children which die, or fail, at a given effect.
+
+Forking needs a parent that has imported everything and started nothing: so this runs in a process of its own, reads one
+JSON request a line and answers each with the child's exit status.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import deltalake  # noqa: F401  imported before the fork, so that a child starts at once
+import polars as pl
+import pyarrow.parquet  # noqa: F401
+from polars.io.partition import FileProviderArgs  # noqa: F401
+
+from etl.engine import Bounds, run
+from etl.errors import EtlError
+from etl.model import PROVENANCE_COLUMNS
+from etl.pipeline import Pipeline
+from etl.progress import Silent
+from etl.seam import Seam
+from etl.sinks.contract import SinkSite
+from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.storage import LocalStorage
+from etl.testing import FailingSeam, MemorySource, memory_pipeline
+
+
+KNOWN_ROWS: list[list[dict[str, Any]]] = [
+    [{"id": 1, "kind": "a", "amount": 1.5}, {"id": 2, "kind": "b", "amount": None}],
+    [{"id": 3, "kind": "a", "amount": 3.5}, {"id": 3, "kind": "a", "amount": 3.5}],
+    [{"id": 4, "kind": "b", "amount": 4.5, "note": "new"}],
+]
+
+
+def table_sink(folder: Path, seam: Seam) -> DeltaSink:
+    """Return the Delta table ``folder/table``, partitioned by ``kind``."""
+    table = folder / "table"
+    site = SinkSite("table", str(table), LocalStorage(table, seam), seam, provenance=PROVENANCE_COLUMNS)
+    return DeltaSink(DeltaOptions(path=str(table), partition_by=["kind"]), site)
+
+
+def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
+    """Return NDJSON files in ``folder/in`` into the Delta table ``folder/table``, one file a batch, each archived."""
+    from etl.sources.contract import SourceSite
+    from etl.sources.files import FileOptions, FileSource
+
+    checkpoint = LocalStorage(folder / "checkpoint", seam)
+    options = FileOptions(path="in/*.ndjson", after_commit={"archive": "archive"})
+    source = FileSource(options, None, SourceSite("source", folder, checkpoint.at("sources/source"), seam))
+    return memory_pipeline(source, table_sink(folder, seam), checkpoint, system=PROVENANCE_COLUMNS)
+
+
+
+
+def memory_rows(folder: Path, seam: Seam) -> Pipeline:
+    """Return three batches of known rows, the last with a new column, into the Delta table ``folder/table``."""
+    source = MemorySource()
+    for frame in KNOWN_ROWS:
+        source.add(frame)
+    return memory_pipeline(source, table_sink(folder, seam), LocalStorage(folder / "checkpoint", seam), system=PROVENANCE_COLUMNS)
+
+
+PIPELINES = {"memory": memory_rows, "files": ndjson_files}
+
+
+def run_once(folder: Path, seam: Seam, pipeline: str, max_batches: int | None = None) -> int:
+    """Run a pipeline; return 0, or the exit code of the error that it ended with."""
+    try:
+        run(PIPELINES[pipeline](folder, seam), seam, Silent(), Bounds(max_batches))
+    except EtlError as exc:
+        (folder / "error.txt").write_text(str(exc))
+        return exc.exit_code
+    except OSError as exc:
+        (folder / "error.txt").write_text(repr(exc))
+        return 1
+    return 0
+
+
+def run_child(request: dict[str, Any]) -> int:
+    """Fork a child that runs the pipeline with a failing seam; return its wait status."""
+    folder = Path(request["folder"])
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    code = 70
+    try:
+        seam = FailingSeam(request["at"], request["failure"])
+        code = run_once(folder, seam, request["pipeline"])
+        (folder / "effects.json").write_text(json.dumps(seam.names))
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    """Answer requests until the input ends."""
+    pl.DataFrame  # noqa: B018  only imported, not used: a fork after the first query would hang
+    for line in sys.stdin:
+        status = run_child(json.loads(line))
+        print(json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "exit": os.waitstatus_to_exitcode(status)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

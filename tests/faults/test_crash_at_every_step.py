@@ -1,0 +1,122 @@
+"""Kill, fail, tear or fill the disk at each effect in turn; restart; every row is in the table exactly once."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.crash_lab import KNOWN_ROWS
+from tests.readers import table_rows
+
+FAILURES = ("kill_before", "kill_after", "error_before", "error_after", "torn", "full")
+
+
+class Lab:
+    """The forking process: one request, one answer."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.crash_lab"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, folder: Path, pipeline: str, at: int | str = 0, failure: str = "kill_before") -> dict[str, Any]:
+        """Run the pipeline once in a child; return how it ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        request = {"folder": str(folder), "pipeline": pipeline, "at": at, "failure": failure}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """Return a laboratory that ends with the module."""
+    made = Lab()
+    yield made
+    made.close()
+
+
+def prepare(folder: Path, pipeline: str) -> None:
+    """Lay out what a pipeline reads."""
+    folder.mkdir(parents=True)
+    if pipeline == "files":
+        (folder / "in").mkdir()
+        for number, rows in enumerate(KNOWN_ROWS):
+            (folder / "in" / f"{number}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def expected() -> Counter[str]:
+    """Return the multiset of what the table must hold."""
+    return Counter(json.dumps([row["id"], row["kind"], row["amount"], row.get("note")]) for rows in KNOWN_ROWS for row in rows)
+
+
+def found(folder: Path) -> Counter[str]:
+    """Return the multiset of what an independent reader finds in the table."""
+    rows = table_rows(folder / "table")
+    return Counter(json.dumps([row["id"], row["kind"], row["amount"], row.get("note")]) for row in rows)
+
+
+def finish(lab: Lab, folder: Path, pipeline: str) -> int:
+    """Restart until a run ends well; return how many starts it took."""
+    for start in range(1, 4):
+        if lab.run(folder, pipeline)["exit"] == 0:
+            return start
+    pytest.fail((folder / "error.txt").read_text())
+
+
+def effects(folder: Path) -> list[str]:
+    """Return the names of the effects of the last run that lived to tell them."""
+    names: list[str] = json.loads((folder / "effects.json").read_text())
+    return names
+
+
+@pytest.mark.parametrize("pipeline", ["memory", "files"])
+@pytest.mark.parametrize("failure", FAILURES)
+def test_every_row_lands_once_when_a_run_fails_at_any_effect(lab: Lab, tmp_path: Path, failure: str, pipeline: str) -> None:
+    """The loop ends when a run survives; before that each run must really have failed."""
+    at = 0
+    while True:
+        at += 1
+        folder = tmp_path / str(at)
+        prepare(folder, pipeline)
+        ended = lab.run(folder, pipeline, at, failure)
+        has_survived = (folder / "effects.json").exists() and len(effects(folder)) < at
+        if failure.startswith("kill"):
+            assert has_survived or ended["signal"] == 9
+        assert finish(lab, folder, pipeline) == 1, f"effect {at}"
+        assert found(folder) == expected(), f"effect {at}"
+        assert stray_files(folder) == [], f"effect {at}"
+        if has_survived:
+            break
+    assert at > 40
+
+
+def stray_files(folder: Path) -> list[str]:
+    """Return data files that no version of the table refers to, and temporary files of the checkpoint.
+
+    Those in ``_delta_log`` may belong to another writer of the table, and are swept when they are an hour old.
+    """
+    import deltalake
+
+    table = deltalake.DeltaTable(str(folder / "table"))
+    referred = {uri.removeprefix("file://") for uri in table.file_uris()}
+    lying = {str(path) for path in (folder / "table").rglob("*.parquet") if "_delta_log" not in path.parts}
+    temporary = {str(path) for path in folder.rglob(".tmp-*") if "_delta_log" not in path.parts}
+    return sorted((lying - referred) | temporary)

@@ -1,0 +1,35 @@
+"""Readers of tables that share no code with the library under test: the Delta log by hand, the rows by DuckDB."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import duckdb
+
+
+def table_files(table: Path) -> list[str]:
+    """Return the data files of the newest version, by replaying the JSON commits."""
+    live: dict[str, None] = {}
+    for commit in sorted((table / "_delta_log").glob("*.json")):
+        for line in commit.read_text().splitlines():
+            action = json.loads(line)
+            if "add" in action:
+                live[unquote(action["add"]["path"])] = None
+            if "remove" in action:
+                live.pop(unquote(action["remove"]["path"]), None)
+    return [str(table / path) for path in live]
+
+
+def table_rows(table: Path) -> list[dict[str, Any]]:
+    """Return every row of the newest version."""
+    files = table_files(table)
+    if not files:
+        return []
+    query = "SELECT * FROM read_parquet($files, union_by_name=true, hive_partitioning=true, hive_types_autocast=false)"
+    with duckdb.connect() as connection:
+        result = connection.execute(query, {"files": files})
+        names = [column[0] for column in result.description or []]
+        return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
