@@ -25,7 +25,7 @@ class Tally:
         self._seen: dict[str, deque[int]] = {fate: deque() for fate in (*ARRIVED, *LEFT)}
 
     def add(self, fate: str, rows: int) -> None:
-        """Count ``rows`` more of ``fate``, one of ``read added written filtered deduplicated late quarantined folded``."""
+        """Count ``rows`` more of ``fate``, a word of ``ARRIVED`` or ``LEFT``."""
         self._seen[fate].append(rows)
 
     def counts(self) -> dict[str, int]:
@@ -36,7 +36,8 @@ class Tally:
 def check_balance(rows: Mapping[str, int], *, where: str) -> None:
     """Refuse a batch whose rows do not add up.
 
-    Raises BalanceError with both sides of ``read + added = written + filtered + deduplicated + late + quarantined + folded``.
+    Raises BalanceError with both sides of
+    ``read + added = written + filtered + deduplicated + late + quarantined + folded``.
     """
     arrived = sum(rows.get(fate, 0) for fate in ARRIVED)
     left = sum(rows.get(fate, 0) for fate in LEFT)
@@ -50,7 +51,7 @@ def check_balance(rows: Mapping[str, int], *, where: str) -> None:
 
 
 def observed(rows: pl.LazyFrame, see: Callable[[pl.DataFrame], None]) -> pl.LazyFrame:
-    """Return ``rows`` unchanged, with ``see`` called on every morsel that passes, once each, in any order and thread."""
+    """Return ``rows`` unchanged, with ``see`` called once on every morsel that passes, in any order and thread."""
 
     def look(frame: pl.DataFrame) -> pl.DataFrame:
         see(frame)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from etl.checkpoint.commit_log import CommitEntry
+from etl.checkpoint.commit_log import CommitEntry, commit_info
 from etl.checkpoint.folder import Checkpoint, choose_lease, open_checkpoint, take_lease
 from etl.checkpoint.recovery import Step
-from etl.errors import SourceChangedError
+from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, StorageError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, Schema
+from etl.progress import Stopwatch
 from etl.resumption import Standing, restore_source, take_stock
 from etl.staging import Flow, stage_batch
 
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from etl.progress import Reporter
     from etl.seam import Seam
 
-_MAX_LISTED_UNITS = 100
 _MAX_AMENDMENTS = 3
+_AGAIN = "what was committed stays; mend the cause and run again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +57,14 @@ class Runner:
         standing = take_stock(self._checkpoint, self._flow, mend=True)
         restore_source(self._checkpoint, self._flow, standing)
         self._go_on_from(standing)
-        if standing.step is Step.PLAN:
+        if standing.plan is None or standing.step is Step.PLAN:
             return None
         self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
         self._has_stray_files = True
-        assert standing.plan is not None
         plan = self._with_current_definition(standing.plan, standing)
-        if standing.step in (Step.STAGE, Step.RESTAGE):
+        if standing.manifest is None or standing.step is Step.RESTAGE:
             return self._carry_out(plan, standing)
-        assert standing.manifest is not None
-        return self._commit(plan, standing.manifest, _Stopwatch(self._seam))
+        return self._commit(plan, standing.manifest, Stopwatch(self._seam))
 
     def _go_on_from(self, standing: Standing) -> None:
         self._next_id = standing.committed + 1
@@ -78,7 +75,9 @@ class Runner:
         """Amend a plan that nothing was staged for and whose pipeline was edited since."""
         if standing.manifest is not None or plan.definition == self._pipeline.definition:
             return plan
-        schemas = plan.schemas if self._pipeline.source.declared_schema is None else {self._flow.source_name: self._schema}
+        schemas = (
+            plan.schemas if self._pipeline.source.declared_schema is None else {self._flow.source_name: self._schema}
+        )
         amended = replace(plan, definition=self._pipeline.definition, schemas=schemas)
         return self._amend(amended, "the pipeline was edited before anything was staged")
 
@@ -94,15 +93,28 @@ class Runner:
             schemas={self._flow.source_name: self._schema},
             definition=self._pipeline.definition,
         )
-        epochs = self._checkpoint.epochs
-        epochs.check()
-        self._checkpoint.plans.add(plan, epoch=epochs.current, attempt=self._seam.new_id())
+        self._add_plan(plan)
         self._pipeline.source.accept(plan.batch_id, planned)
         return plan
 
+    def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
+        epochs = self._checkpoint.epochs
+        epochs.check()
+        try:
+            self._checkpoint.plans.add(
+                plan, epoch=epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason
+            )
+        except RecordExistsError as exc:
+            epochs.check()
+            raise FencedError(
+                f"batch {plan.batch_id} was just planned by a runner that this one took over from",
+                where=self._checkpoint.url,
+                hint="run again: its plan is recovered like any other",
+            ) from exc
+
     def run_batch(self) -> BatchResult | None:
         """Plan and carry out the next batch; None when there is nothing new."""
-        watch = _Stopwatch(self._seam)
+        watch = Stopwatch(self._seam)
         plan = self.plan()
         if plan is None:
             return None
@@ -110,8 +122,8 @@ class Runner:
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, None, watch)
 
-    def _carry_out(self, plan: BatchPlan, standing: Standing | None, watch: _Stopwatch | None = None) -> BatchResult:
-        watch = watch or _Stopwatch(self._seam)
+    def _carry_out(self, plan: BatchPlan, standing: Standing | None, watch: Stopwatch | None = None) -> BatchResult:
+        watch = watch or Stopwatch(self._seam)
         try:
             plan, manifest = self._stage(plan)
         except BaseException:
@@ -145,17 +157,17 @@ class Runner:
         raise AssertionError
 
     def _amend(self, plan: BatchPlan, reason: str) -> BatchPlan:
-        log = self._checkpoint.plans
-        self._checkpoint.epochs.check()
-        revision = log.log.revisions()[plan.batch_id] + 1
-        log.add(plan, epoch=self._checkpoint.epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason)
+        revision = self._checkpoint.plans.log.revisions()[plan.batch_id] + 1
+        self._add_plan(plan, revision, reason)
         self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: plan amended, {reason}")
         return plan
 
-    def _commit(self, plan: BatchPlan, manifest: Manifest, watch: _Stopwatch) -> BatchResult:
+    def _commit(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> BatchResult:
         """Commit the table, write the entry, then everything that may be lost."""
         self._checkpoint.epochs.check()
-        version = self._pipeline.sink.commit(manifest, self._commit_info(plan, manifest))
+        version = self._pipeline.sink.commit(
+            manifest, commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
+        )
         watch.lap("commit")
         result = BatchResult(
             pipeline=self._pipeline.name,
@@ -168,25 +180,17 @@ class Runner:
             seconds=watch.seconds(),
         )
         entry = CommitEntry(
-            result, manifest.attempt, self._pipeline.sink.table_id() or "", self._seam.now().isoformat(), plan.definition
+            result,
+            manifest.attempt,
+            self._pipeline.sink.table_id() or "",
+            self._seam.now().isoformat(),
+            plan.definition,
         )
         self._checkpoint.epochs.check()
         self._checkpoint.commits.add(entry, epoch=self._checkpoint.epochs.current)
         self._reporter.committed(result)
         self._settle(plan, manifest)
         return result
-
-    def _commit_info(self, plan: BatchPlan, manifest: Manifest) -> dict[str, Json]:
-        offsets = {name: _brief(part.units, plan.batch_id) for name, part in plan.inputs.items()}
-        return {
-            "etl.pipeline": self._pipeline.name,
-            "etl.pipeline_id": self._checkpoint.identity,
-            "etl.batch_id": str(plan.batch_id),
-            "etl.attempt": manifest.attempt,
-            "etl.offsets": json.dumps(offsets, ensure_ascii=False, separators=(",", ":")),
-            "etl.rows": json.dumps(dict(manifest.rows), separators=(",", ":")),
-            "etl.definition": plan.definition,
-        }
 
     def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
         """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
@@ -216,12 +220,24 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
     try:
         pipeline.sink.bind(f"{checkpoint.identity}/main")
         yield Runner(pipeline, checkpoint, seam, reporter)
+    except FencedError:
+        raise
+    except EtlError:
+        checkpoint.epochs.check()  # what failed may have been swept by whoever took over
+        raise
+    except OSError as exc:
+        checkpoint.epochs.check()
+        raise StorageError(exc.strerror or str(exc), where=str(exc.filename or ""), hint=_AGAIN) from exc
     finally:
         lease.release()
 
 
 def run(
-    pipeline: Pipeline, seam: Seam, reporter: Reporter, bounds: Bounds = Bounds(), should_stop: Callable[[], bool] = bool
+    pipeline: Pipeline,
+    seam: Seam,
+    reporter: Reporter,
+    bounds: Bounds = Bounds(),
+    should_stop: Callable[[], bool] = bool,
 ) -> list[BatchResult]:
     """Take what is available in micro-batches, then stop; return the results.
 
@@ -247,33 +263,3 @@ def run(
         if results:
             runner.idle()
     return results
-
-
-class _Stopwatch:
-    """Seconds per step of a batch."""
-
-    def __init__(self, seam: Seam) -> None:
-        self._seam = seam
-        self._started_s = self._lap_s = seam.monotonic()
-        self._seconds: dict[str, float] = {"plan": 0.0, "stage": 0.0, "commit": 0.0}
-
-    def lap(self, step: str) -> None:
-        """End a step."""
-        now_s = self._seam.monotonic()
-        self._seconds[step] = now_s - self._lap_s
-        self._lap_s = now_s
-
-    def seconds(self) -> dict[str, float]:
-        """Return the steps and the total, rounded to a tenth of a millisecond."""
-        total = {"total": self._seam.monotonic() - self._started_s}
-        return {step: round(took_s, 4) for step, took_s in (self._seconds | total).items()}
-
-
-def _brief(units: dict[str, Any], batch_id: int) -> Json:
-    """Return the units, or where they are many their count, digest and the plan record that lists them."""
-    count = max((len(column) for column in units.values() if isinstance(column, list)), default=0)
-    if count <= _MAX_LISTED_UNITS:
-        return units
-    text = json.dumps(units, ensure_ascii=False, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return {"count": count, "digest": digest, "plan": f"offsets/{batch_id:010d}.json"}

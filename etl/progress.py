@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from etl.model import BatchPlan, BatchResult
+    from etl.seam import Seam
 
 
 class Reporter(Protocol):
@@ -32,3 +33,23 @@ class Silent:
 
     def noted(self, pipeline: str, message: str) -> None:
         """Ignore."""
+
+
+class Stopwatch:
+    """Seconds per step of a batch."""
+
+    def __init__(self, seam: Seam) -> None:
+        self._seam = seam
+        self._started_s = self._lap_s = seam.monotonic()
+        self._seconds: dict[str, float] = {"plan": 0.0, "stage": 0.0, "commit": 0.0}
+
+    def lap(self, step: str) -> None:
+        """End a step."""
+        now_s = self._seam.monotonic()
+        self._seconds[step] = now_s - self._lap_s
+        self._lap_s = now_s
+
+    def seconds(self) -> dict[str, float]:
+        """Return the steps and the total, rounded to a tenth of a millisecond."""
+        total = {"total": self._seam.monotonic() - self._started_s}
+        return {step: round(took_s, 4) for step, took_s in (self._seconds | total).items()}

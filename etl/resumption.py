@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a pipeline stands. Batch ids are -1 where there is none; ``plan`` and ``manifest`` are of batch ``planned``."""
+    """Where a pipeline stands. Batch ids are -1 where there is none.
+
+    ``plan`` and ``manifest`` are of batch ``planned``.
+    """
 
     step: Step
     planned: int
@@ -62,7 +65,9 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     manifest = checkpoint.manifests.read(planned, revision) if revision else None
     must_be_whole = manifest is not None and planned > committed and table < planned
     missing = tuple(flow.sink.missing(manifest)) if manifest is not None and must_be_whole else ()
-    step = next_step(Found(planned, committed, table, manifest is not None, not missing), where=f"{flow.name}: {flow.sink.table}")
+    step = next_step(
+        Found(planned, committed, table, manifest is not None, not missing), where=f"{flow.name}: {flow.sink.table}"
+    )
     return Standing(step, planned, committed, plan, manifest, revision, missing, plans)
 
 
@@ -92,20 +97,24 @@ def _refuse_other_table(flow: Flow, entry: CommitEntry) -> None:
     found = flow.sink.table_id()
     hint = "put the table back, or start it anew with etl run --full-refresh"
     if found is None:
-        raise TableStateError("table_missing", "the table that earlier batches went to is gone", where=flow.sink.table, hint=hint)
+        raise TableStateError(
+            "table_missing", "the table that earlier batches went to is gone", where=flow.sink.table, hint=hint
+        )
     if found != entry.table_id:
         raise TableStateError(
-            "table_replaced", f"the table is another ({found}) than that of earlier batches ({entry.table_id})",
-            where=flow.sink.table, hint=hint,
+            "table_replaced",
+            f"the table is another ({found}) than that of earlier batches ({entry.table_id})",
+            where=flow.sink.table,
+            hint=hint,
         )
 
 
 def restore_source(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> None:
     """Hand the source every plan that its own ledger does not hold."""
     folded = flow.source.folded_upto
-    unfolded = (batch for batch in standing.plan_revisions if folded is None or batch > folded)
-    for batch_id in unfolded:
-        is_newest = batch_id == standing.planned and standing.plan is not None
-        plan = standing.plan if is_newest else checkpoint.plans.read(batch_id, standing.plan_revisions[batch_id])
-        assert plan is not None
+    known = {standing.planned: standing.plan}
+    for batch_id, revision in standing.plan_revisions.items():
+        if folded is not None and batch_id <= folded:
+            continue
+        plan = known.get(batch_id) or checkpoint.plans.read(batch_id, revision)
         flow.source.restore([(batch_id, plan.inputs[flow.source_name])])

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from etl.errors import SchemaDriftError, SourceChangedError
 from etl.model import Json, Manifest, Offset, PlannedInput, ReadLimit, Schema, Span, StagedFile
 from etl.pipeline import Pipeline
-from etl.schema import from_polars, to_polars
 from etl.project import default_project
+from etl.schema import from_polars, to_polars
 from etl.seam import Seam
 from etl.sources.contract import Reading
 from etl.staging import Flow
@@ -86,9 +86,11 @@ class FailingSeam(Seam):
             if torn is not None:
                 torn()
             raise OSError(errno.ENOSPC, f"{name}: no space left on device")
-        result = act()
-        if self._failure == "kill_after":
-            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            result = act()
+        finally:
+            if self._failure == "kill_after":
+                os.kill(os.getpid(), signal.SIGKILL)
         raise OSError(errno.EIO, f"the answer to {name} was lost after {result!r}")
 
     def sleep(self, delay_s: float) -> None:
@@ -96,7 +98,7 @@ class FailingSeam(Seam):
 
 
 def crash_at(effect: int | str, failure: Failure = "kill_before") -> FailingSeam:
-    """Return a seam that fails at the given effect: the k-th (from 1), or the first of a name (``table.commit.publish``)."""
+    """Return a seam that fails at an effect: the k-th (from 1), or the first of a name (``table.commit.publish``)."""
     return FailingSeam(effect, failure)
 
 
@@ -113,7 +115,9 @@ class MemorySource:
         import polars as pl
 
         types = to_polars(self._schema) if self._schema else None
-        self._frames.append(rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, schema=types, infer_schema_length=None))
+        self._frames.append(
+            rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, schema=types, infer_schema_length=None)
+        )
 
     @property
     def declared_schema(self) -> Schema | None:
@@ -151,9 +155,7 @@ class MemorySource:
         return found
 
     def _planned(self, planned: PlannedInput) -> Iterable[pl.DataFrame]:
-        units = planned.units["unit"]
-        assert isinstance(units, list)
-        return [self._frames[int(str(unit))] for unit in units]
+        return [self._frames[unit] for unit in cast("list[int]", planned.units["unit"])]
 
     def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
         """Return the rows; ``_source_file`` is ``memory:<unit>``, ``_source_offset`` the row's number in its unit."""
@@ -161,7 +163,7 @@ class MemorySource:
 
         self._refuse_drift(planned, schema)
         frames = []
-        for unit, frame in zip(planned.units["unit"], self._planned(planned), strict=True):  # type: ignore[arg-type]
+        for unit, frame in zip(cast("list[int]", planned.units["unit"]), self._planned(planned), strict=True):
             tally.add("read", frame.height)
             frames.append(
                 frame.with_columns(
@@ -171,7 +173,11 @@ class MemorySource:
                 )
             )
         carried = [name for name in system if name.startswith("_source")]
-        rows = pl.concat([pl.DataFrame(schema=to_polars(schema)), *frames], how="diagonal").lazy().select(*to_polars(schema), *carried)
+        rows = (
+            pl.concat([pl.DataFrame(schema=to_polars(schema)), *frames], how="diagonal")
+            .lazy()
+            .select(*to_polars(schema), *carried)
+        )
         return Reading(rows)
 
     def _refuse_drift(self, planned: PlannedInput, schema: Schema) -> None:

@@ -1,0 +1,1 @@
+"""What must survive a crash: identity, epochs, plans, manifests, commit entries."""

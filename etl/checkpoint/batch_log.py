@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from etl.checkpoint.record import Record, TornRecordError, decode_record, encode_record
@@ -40,7 +41,7 @@ class BatchLog:
         return dict(sorted(found.items()))
 
     def _refuse_gap(self, ids: Sequence[int]) -> None:
-        for before, after in zip(ids, ids[1:], strict=False):
+        for before, after in pairwise(ids):
             if after != before + 1:
                 raise CheckpointError(
                     f"{self._kind} of batch {before + 1} is missing, but there is one of batch {after}",
@@ -58,7 +59,7 @@ class BatchLog:
         return record
 
     def add(self, batch_id: int, body: dict[str, Any], *, epoch: int, attempt: str, revision: int = 1) -> None:
-        """Publish a record. *Repeat*: safe with the same attempt. Raises RecordExistsError when another has the name."""
+        """Publish a record. *Repeat*: safe with the same attempt. Raises RecordExistsError."""
         record = Record(self._kind, self._pipeline, batch_id, epoch, attempt, body)
         content = encode_record(record)
         put_if_absent(self._storage, _name(batch_id, revision), content, effect=f"{self._kind}.put", seam=self._seam)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.errors import RecordExistsError
-from etl.model import BatchResult
+from etl.model import BatchPlan, BatchResult, Json, Manifest
+
+_MAX_LISTED_UNITS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,27 @@ class CommitLog:
 def entry_from_json(body: dict[str, Any]) -> CommitEntry:
     """Return the entry in the body of a record."""
     return CommitEntry(**{**body, "result": BatchResult(**body["result"])})
+
+
+def commit_info(name: str, identity: str, plan: BatchPlan, manifest: Manifest) -> dict[str, Json]:
+    """Return what a batch writes into the table's own commit, all text: which offsets made which version."""
+    offsets = {source: _brief(part.units, plan.batch_id) for source, part in plan.inputs.items()}
+    return {
+        "etl.pipeline": name,
+        "etl.pipeline_id": identity,
+        "etl.batch_id": str(plan.batch_id),
+        "etl.attempt": manifest.attempt,
+        "etl.offsets": json.dumps(offsets, ensure_ascii=False, separators=(",", ":")),
+        "etl.rows": json.dumps(dict(manifest.rows), separators=(",", ":")),
+        "etl.definition": plan.definition,
+    }
+
+
+def _brief(units: dict[str, Any], batch_id: int) -> Json:
+    """Return the units, or where they are many their count, digest and the plan record that lists them."""
+    count = max((len(column) for column in units.values() if isinstance(column, list)), default=0)
+    if count <= _MAX_LISTED_UNITS:
+        return units
+    text = json.dumps(units, ensure_ascii=False, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return {"count": count, "digest": digest, "plan": f"offsets/{batch_id:010d}.json"}

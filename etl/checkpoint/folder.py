@@ -64,7 +64,7 @@ def find_checkpoint(storage: Storage, seam: Seam) -> Checkpoint | None:
 
 
 def open_checkpoint(storage: Storage, name: str, seam: Seam) -> Checkpoint:
-    """Return the checkpoint in a folder, made with a new identity where there is none. *Repeat*: never two identities."""
+    """Return the checkpoint in a folder, made with an identity where there is none. *Repeat*: never two identities."""
     found = find_checkpoint(storage, seam)
     if found is not None:
         return found

@@ -31,6 +31,9 @@ class Lease(Protocol):
     def release(self) -> None:
         """Give it up. *Repeat*: safe."""
 
+    def is_held(self) -> bool:
+        """Tell whether a live runner has it, without claiming it."""
+
 
 class FileLease:
     """An operating system lock on a local file: free the moment its process dies."""
@@ -48,9 +51,11 @@ class FileLease:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             self._seam.effect("lease.lock", lambda: fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB))
-        except BlockingIOError:
+        except BaseException as exc:
             os.close(descriptor)
-            return False
+            if isinstance(exc, BlockingIOError):
+                return False
+            raise
         self._descriptor = descriptor
         return True
 
@@ -59,6 +64,22 @@ class FileLease:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def is_held(self) -> bool:
+        """Tell whether a process has the lock. Makes no file; the shared lock that it tries is gone at once."""
+        import fcntl
+
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
 
 
 class HeartbeatLease:
@@ -74,14 +95,15 @@ class HeartbeatLease:
 
     def acquire(self) -> bool:
         """Take the claim and keep it fresh from a thread; False when another holder's is fresh."""
-        if self._holder_is_alive():
+        if self.is_held():
             return False
         self._renew()
         self._thread = threading.Thread(target=self._keep_fresh, name="etl-lease", daemon=True)
         self._thread.start()
         return True
 
-    def _holder_is_alive(self) -> bool:
+    def is_held(self) -> bool:
+        """Tell whether another holder's claim is fresh."""
         try:
             beat = json.loads(self._storage.read("lease.json"))
             renewed_at = datetime.fromisoformat(beat["renewed_at"])
@@ -120,7 +142,10 @@ class EpochLog:
 
     def newest(self) -> int:
         """Return the highest epoch, 0 for none."""
-        return max((int(name[:10]) for name in self._storage.list() if name.endswith(".json") and name[:10].isdigit()), default=0)
+        return max(
+            (int(name[:10]) for name in self._storage.list() if name.endswith(".json") and name[:10].isdigit()),
+            default=0,
+        )
 
     def take_over(self) -> int:
         """Publish the next epoch as ours. Raises LeaseHeldError when another runner takes it at the same moment."""
@@ -154,7 +179,10 @@ class EpochLog:
         """Return who holds an epoch, for people."""
         try:
             record = decode_record(
-                self._storage.read(_name(epoch)), kind="epoch", pipeline=None, where=f"{self._storage.url}/{_name(epoch)}"
+                self._storage.read(_name(epoch)),
+                kind="epoch",
+                pipeline=None,
+                where=f"{self._storage.url}/{_name(epoch)}",
             )
         except FileNotFoundError:
             return "another runner"

@@ -19,7 +19,11 @@ class OffsetLog:
         """Fix a plan. ``reason`` says why a further revision replaces an earlier one."""
         body = plan_to_json(plan)
         self.log.add(
-            plan.batch_id, body | ({"reason": reason} if reason else {}), epoch=epoch, attempt=attempt, revision=revision
+            plan.batch_id,
+            body | ({"reason": reason} if reason else {}),
+            epoch=epoch,
+            attempt=attempt,
+            revision=revision,
         )
 
     def read(self, batch_id: int, revision: int = 1) -> BatchPlan:

@@ -12,6 +12,7 @@ from etl.model import Json
 
 FORMAT_VERSION = 1
 _READABLE_BYTES = 100_000
+_RESTORE = "restore it from a copy of the checkpoint folder; nothing was changed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def decode_record(content: bytes, *, kind: str, pipeline: str | None, where: str
     except ValueError:
         is_whole = False
     if not is_whole or not isinstance(envelope, dict):
-        raise TornRecordError("torn or altered: its checksum does not hold", where=where)
+        raise TornRecordError("torn or altered: its checksum does not hold", where=where, hint=_RESTORE)
     if envelope.get("version") != FORMAT_VERSION:
         raise CheckpointError(
             f"written by format version {envelope.get('version')}; this release reads {FORMAT_VERSION}",
@@ -73,7 +74,9 @@ def decode_record(content: bytes, *, kind: str, pipeline: str | None, where: str
             where=where,
             hint="two pipelines share this checkpoint folder, or records were copied into it; give each its own",
         )
-    return Record(kind, envelope["pipeline"], envelope["batch_id"], envelope["epoch"], envelope["attempt"], envelope["body"])
+    return Record(
+        kind, envelope["pipeline"], envelope["batch_id"], envelope["epoch"], envelope["attempt"], envelope["body"]
+    )
 
 
 class TornRecordError(CheckpointError):

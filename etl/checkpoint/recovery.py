@@ -73,7 +73,7 @@ def _refuse_contradiction(found: Found, where: str) -> None:
             "table_behind",
             f"the checkpoint says that batch {found.committed} is committed, the table holds {_count(found.table)}",
             where=where,
-            hint="the table was rolled back or lost its newest commits; restore it, or start it anew with etl run --full-refresh",
+            hint="the table was rolled back or lost its newest commits; restore it, or etl run --full-refresh",
         )
 
 

@@ -45,7 +45,8 @@ class Sink(Protocol):
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
         """Return the newest batch that the table durably holds from this pipeline, None for none (or no table).
 
-        ``expected`` is the batch and table version of the newest commit entry: where the table stands exactly there, nothing more is read.
+        ``expected`` is the batch and table version of the newest commit entry: where the table stands exactly
+        there, nothing more is read.
 
         Raises TableStateError where the table is torn or was replaced by another.
         """
@@ -60,7 +61,7 @@ class Sink(Protocol):
         """
 
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
-        """Write ``rows`` beside the table, durably, under names that hold ``batch_id`` and ``attempt``; counts ``written``."""
+        """Write ``rows`` beside the table, durably, under names of this batch and attempt; count ``written``."""
 
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
@@ -72,7 +73,7 @@ class Sink(Protocol):
         """
 
     def discard(self, batch_id: int, keep: str | None) -> None:
-        """Remove staged files of ``batch_id`` from every attempt but ``keep``. Only called when a manifest has decided."""
+        """Remove staged files of ``batch_id`` from every attempt but ``keep``, once a manifest has decided."""
 
     def tend(self) -> None:
         """Do upkeep that is off the hot path (log checkpoints). Losing it loses nothing."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
 from etl.balance import observed
-from etl.errors import SinkError, TableStateError
+from etl.errors import SinkError
 from etl.model import SYSTEM_COLUMNS, Manifest, Schema, StagedFile
 from etl.options import Options, SizeBytes
 from etl.schema import from_polars, to_polars
 from etl.sinks.contract import SinkSite
+from etl.sinks.delta_actions import Identity, append_actions
 from etl.sinks.delta_files import StagingPlan, describe_file, nan_observer, write_files
 from etl.sinks.delta_log import Action, DeltaLog, Head, refuse_unkept
 from etl.sinks.delta_types import from_delta_fields, merge_fields, to_delta_fields
@@ -34,12 +33,14 @@ class DeltaOptions(Options):
     """A Delta table, by name or by path."""
 
     type: Literal["delta"] = "delta"
-    table: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", description="schema.table under the lake")
+    table: str | None = Field(
+        None, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", description="schema.table under the lake"
+    )
     path: str | None = Field(None, description="URL or folder of a table outside the lake's layout")
     write_mode: Literal["append"] = "append"
     partition_by: list[str] = Field(default_factory=list)
     target_file_size: SizeBytes = 128_000_000
-    provenance: bool = Field(True, description="keep _source_file, _source_offset and _batch_id in the table")
+    provenance: bool = Field(default=True, description="keep _source_file, _source_offset and _batch_id in the table")
 
     @model_validator(mode="after")
     def _is_named_once(self) -> DeltaOptions:
@@ -69,6 +70,8 @@ class DeltaSink:
         if expected is not None and self._log.stands_at(*expected):
             return expected[0]
         head = self._log.head()
+        if expected is not None:
+            self._log.refuse_rollback_since(expected[1])
         return None if head is None else head.batch_id
 
     def table_id(self) -> str | None:
@@ -96,7 +99,7 @@ class DeltaSink:
             raise SinkError(
                 f"the table is partitioned by {head.partition_columns}, the pipeline says {self._options.partition_by}",
                 where=self.table,
-                hint="a table's partitioning cannot change; set sink.partition_by to the table's, or write to another table",
+                hint="a table's partitioning cannot change; set sink.partition_by to it, or write to another table",
             )
 
     def _refuse_partition_types(self, fields: list[Action]) -> None:
@@ -110,7 +113,7 @@ class DeltaSink:
                 )
 
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
-        """Write ``rows`` durably beside the table's files, unreferenced; counts ``written`` from the files' own footers."""
+        """Write ``rows`` durably beside the table's files, unreferenced; count ``written`` from their own footers."""
         given = rows.collect_schema()
         target = self.prepare(given)
         names = [name for name in target if name in given.names()]
@@ -124,7 +127,9 @@ class DeltaSink:
             self._options.target_file_size,
             dict(self._site.storage_options),
         )
-        paths = self._site.seam.effect("data.write", partial(write_files, fitted, plan), partial(write_files, fitted.head(1), plan))
+        paths = self._site.seam.effect(
+            "data.write", partial(write_files, fitted, plan), partial(write_files, fitted.head(1), plan)
+        )
         self._site.storage.sync(paths, effect="data.sync")
         files = tuple(file for file in self._describe(paths, frozenset(nan_columns)) if file.rows)
         tally.add("written", sum(file.rows for file in files))
@@ -151,9 +156,7 @@ class DeltaSink:
         while True:
             head = self._log.head()
             if head is not None and head.batch_id is not None and head.batch_id >= manifest.batch_id:
-                return head.batch_version if head.batch_id == manifest.batch_id and head.batch_version is not None else (
-                    self._log.version_of(manifest.batch_id)
-                )
+                return self._log.version_of(manifest.batch_id)
             after = self._log.commit(head, self._actions(head, manifest, info))
             if after is not None:
                 return after.version
@@ -163,31 +166,9 @@ class DeltaSink:
         if head is not None:
             refuse_unkept(head, self.table)
             self._refuse_other_partitions(head)
-        before = head.fields if head else []
-        fields = merge_fields(before, to_delta_fields(dict(manifest.table_schemas["main"])))
-        _refuse_nulls(fields, manifest)
         now_ms = int(self._site.seam.now().timestamp() * 1000)
-        actions = [_commit_info(now_ms, info, manifest)]
-        protocol = _needed_protocol(head, fields)
-        if protocol is not None:
-            actions.append({"protocol": protocol})
-        if fields != before or head is None:
-            actions.append({"metaData": self._metadata(head, fields, now_ms)})
-        actions.append({"txn": {"appId": self._log.app_id, "version": manifest.batch_id}})
-        return actions + [_add(file, now_ms) for file in manifest.tables["main"]]
-
-    def _metadata(self, head: Head | None, fields: list[Action], now_ms: int) -> Action:
-        schema = json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False, separators=(",", ":"))
-        if head is not None:
-            return {name: value for name, value in head.metadata.items() if value is not None} | {"schemaString": schema}
-        return {
-            "id": str(UUID(self._site.seam.new_id())),
-            "format": {"provider": "parquet", "options": {}},
-            "schemaString": schema,
-            "partitionColumns": self._options.partition_by,
-            "configuration": {},
-            "createdTime": now_ms,
-        }
+        identity = Identity(self._log.app_id, str(UUID(self._site.seam.new_id())), tuple(self._options.partition_by))
+        return append_actions(head, manifest, info, identity, now_ms)
 
     def discard(self, batch_id: int, keep: str | None) -> None:
         """Remove staged files of ``batch_id`` from every attempt but ``keep``."""
@@ -218,62 +199,3 @@ def _fit(rows: pl.LazyFrame, types: pl.Schema) -> pl.LazyFrame:
     return rows.select(
         pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=True) for name, dtype in types.items()
     )
-
-
-def _refuse_nulls(fields: list[Action], manifest: Manifest) -> None:
-    """Refuse nulls in columns that the table declares without. Raises SinkError."""
-    for field in fields:
-        if field["nullable"]:
-            continue
-        for file in manifest.tables["main"]:
-            nulls = dict(file.statistics.get("nullCount") or {})  # type: ignore[arg-type]
-            if nulls.get(field["name"], file.rows):
-                raise SinkError("the table forbids nulls in this column", where=field["name"])
-
-
-def _needed_protocol(head: Head | None, fields: list[Action]) -> Action | None:
-    """Return the protocol that the table must be raised to, None where it has it."""
-    needs_ntz = '"timestamp_ntz"' in json.dumps(fields)
-    if head is None and not needs_ntz:
-        return {"minReaderVersion": 1, "minWriterVersion": 2}
-    has = head.protocol if head else {"minReaderVersion": 1, "minWriterVersion": 2}
-    if not needs_ntz or "timestampNtz" in (has.get("writerFeatures") or ()):
-        return None
-    if head is not None and has.get("minWriterVersion", 2) not in (1, 2, 7):
-        raise TableStateError("table_too_old", "its protocol cannot take timestamps without zone", hint="cast them to timestamp(UTC)")
-    writer = [*(has.get("writerFeatures") or (["appendOnly", "invariants"] if head else [])), "timestampNtz"]
-    reader = [*(has.get("readerFeatures") or []), "timestampNtz"]
-    return {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": reader, "writerFeatures": writer}
-
-
-def _commit_info(now_ms: int, info: dict[str, Json], manifest: Manifest) -> Action:
-    files = manifest.tables["main"]
-    return {
-        "commitInfo": {
-            "timestamp": now_ms,
-            "operation": "WRITE",
-            "operationParameters": {"mode": "Append"},
-            "isBlindAppend": True,
-            "engineInfo": "lakehouse-etl",
-            "operationMetrics": {
-                "numFiles": str(len(files)),
-                "numOutputRows": str(sum(file.rows for file in files)),
-                "numOutputBytes": str(sum(file.size_bytes for file in files)),
-            },
-            **info,
-        }
-    }
-
-
-def _add(file: StagedFile, now_ms: int) -> dict[str, Any]:
-    return {
-        "add": {
-            "path": quote(file.path, safe="/=-_.~"),
-            "partitionValues": dict(file.partition_values),
-            "size": file.size_bytes,
-            "modificationTime": now_ms,
-            "dataChange": True,
-            "stats": json.dumps(file.statistics, ensure_ascii=False, separators=(",", ":")),
-        }
-    }
-

@@ -17,10 +17,12 @@ from etl.model import Json, StagedFile
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow.parquet as pq
+    from polars.io.partition import FileProviderArgs, SinkedPathsCallbackArgs
 
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _TEXT_LENGTH = 32
 _SAFE_DECIMAL_DIGITS = 15
+_LAST_BEFORE_SURROGATES, _LAST_CODE = 0xD7FF, 0x10FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,6 @@ class StagingPlan:
 def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
     """Stream ``rows`` into Parquet files and return their paths relative to the table."""
     import polars as pl
-    from polars.io.partition import FileProviderArgs, SinkedPathsCallbackArgs
 
     paths: list[str] = []
     numbers = itertools.count()
@@ -72,7 +73,8 @@ def _folders(keys: pl.DataFrame | None, columns: Sequence[str]) -> Iterator[str]
         return
     for column in columns:
         value = keys[column][0]
-        yield f"{quote(column, safe='')}={NULL_PARTITION if value is None else quote(partition_text(value, column), safe='')}"
+        text = NULL_PARTITION if value is None else quote(partition_text(value, column), safe="")
+        yield f"{quote(column, safe='')}={text}"
 
 
 def partition_text(value: object, column: str) -> str:
@@ -193,7 +195,7 @@ def _next_text(text: str) -> str | None:
     """Return the shortest text above every text that starts with ``text``."""
     for index in range(len(text) - 1, -1, -1):
         code = ord(text[index])
-        if code < 0xD7FF or 0xE000 <= code < 0x10FFFF:
+        if code not in (_LAST_BEFORE_SURROGATES, _LAST_CODE):
             return text[:index] + chr(code + 1)
     return None
 
@@ -224,7 +226,7 @@ def _decimal_bound(value: object) -> Json:
 
 
 def nan_observer() -> tuple[Callable[[pl.DataFrame], None], set[str]]:
-    """Return a function that looks at frames as they pass, and the set of top-level float columns in which it saw NaN."""
+    """Return a function that looks at frames as they pass, and the set of float columns in which it saw NaN."""
     import polars.selectors as cs
 
     seen: set[str] = set()

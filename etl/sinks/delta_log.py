@@ -20,11 +20,25 @@ from etl.storage import Storage, put_if_absent
 Action = dict[str, Any]
 
 _KEPT_FEATURES = frozenset(
-    "appendOnly timestampNtz invariants checkConstraints changeDataFeed generatedColumns deletionVectors"
-    " v2Checkpoint vacuumProtocolCheck".split()
+    (
+        "appendOnly",
+        "changeDataFeed",
+        "checkConstraints",
+        "deletionVectors",
+        "generatedColumns",
+        "invariants",
+        "timestampNtz",
+        "v2Checkpoint",
+        "vacuumProtocolCheck",
+    )
 )
 _ABANDONED_AFTER_S = 3600.0
-_UNKEPT_SETTINGS = ("delta.constraints.", "delta.columnMapping.mode", "delta.enableRowTracking", "delta.enableInCommitTimestamps")
+_UNKEPT_SETTINGS = (
+    "delta.constraints.",
+    "delta.columnMapping.mode",
+    "delta.enableRowTracking",
+    "delta.enableInCommitTimestamps",
+)
 _UNKEPT_FIELD_KEYS = ("delta.generationExpression", "delta.invariants", "delta.identity.start")
 
 
@@ -84,7 +98,11 @@ class DeltaLog:
 
     def _open(self) -> Head | None:
         """Read the table's state with deltalake, which knows checkpoints."""
-        names = [name for name in self._storage.list("_delta_log") if name[:20].isdigit() and name.endswith((".json", ".parquet"))]
+        names = [
+            name
+            for name in self._storage.list("_delta_log")
+            if name[:20].isdigit() and name.endswith((".json", ".parquet"))
+        ]
         if not names:
             return None
         commits = [name for name in names if name.endswith(".json") and name[20:] == ".json"]
@@ -137,12 +155,13 @@ class DeltaLog:
             "table_torn",
             message,
             where=self._storage.url,
-            hint="nothing was changed; restore the file from a copy of the table, or remove it if no later version exists",
+            hint="nothing was changed; restore the file from a copy, or remove it if no later version exists",
         )
 
     def _after(self, head: Head, actions: list[Action]) -> Head:
         """Return the head after one more commit."""
         version = head.version + 1
+        self._refuse_rollback(actions, head.batch_version)
         for action in actions:
             if metadata := action.get("metaData"):
                 head = replace(head, metadata=metadata, table_id=metadata["id"])
@@ -155,11 +174,40 @@ class DeltaLog:
     def _is_ours(self, action: Action) -> bool:
         return bool(action.get("txn", {}).get("appId") == self.app_id)
 
+    def refuse_rollback_since(self, version: int) -> None:
+        """Refuse a table that was restored to a version before ``version``, which is ours. Raises TableStateError.
+
+        RESTORE keeps transactions, so that the table would still say that it holds our batch.
+        """
+        head = self.head()
+        for number in range(version + 1, head.version + 1 if head else 0):
+            try:
+                self._refuse_rollback(self._actions(number), version)
+            except FileNotFoundError:
+                continue
+
+    def _refuse_rollback(self, actions: list[Action], ours: int | None) -> None:
+        info: Action = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+        target = (info.get("operationParameters") or {}).get("version")
+        is_behind = ours is not None and not (str(target).isdigit() and int(target) >= ours)
+        if info.get("operation") == "RESTORE" and is_behind:
+            raise TableStateError(
+                "table_behind",
+                f"the table was restored to version {target or 'at an earlier time'}, our newest rows are in {ours}",
+                where=self._storage.url,
+                hint="restore the table forward again, or start it anew with etl run --full-refresh",
+            )
+
     def version_of(self, batch_id: int) -> int:
-        """Return the version that holds ``batch_id`` of ours, by walking back from the head; the head's where the log is cleaned."""
+        """Return the version that holds ``batch_id`` of ours, walking back from the head.
+
+        Where that part of the log was cleaned away, the head's own version.
+        """
         head = self.head()
         if head is None:
             raise SinkError("there is no table", where=self._storage.url)
+        if head.batch_id == batch_id and head.batch_version is not None:
+            return head.batch_version
         for version, actions in self._backwards(head.version):
             if any(self._is_ours(action) and action["txn"]["version"] == batch_id for action in actions):
                 return version
@@ -189,7 +237,7 @@ class DeltaLog:
         return self._head
 
     def write_checkpoint(self) -> None:
-        """Summarise the log for readers, by deltalake, and sweep what a crash left in it long ago. Losing it loses nothing."""
+        """Summarise the log for readers, and sweep what a crash left in it long ago. Losing it loses nothing."""
         from deltalake import DeltaTable
 
         self._storage.sweep("_delta_log", older_than_s=_ABANDONED_AFTER_S, effect="table.sweep")
@@ -201,7 +249,9 @@ def refuse_unkept(head: Head, table: str) -> None:
     """Refuse a table that promises its readers what an append by this library would break. Raises SinkError."""
     features = set(head.protocol.get("writerFeatures") or ()) - _KEPT_FEATURES
     settings = head.metadata.get("configuration") or {}
-    unkept = [name for name in settings if name.startswith(_UNKEPT_SETTINGS) and settings[name] not in ("none", "false")]
+    unkept = [
+        name for name in settings if name.startswith(_UNKEPT_SETTINGS) and settings[name] not in ("none", "false")
+    ]
     unkept += [key for field in head.fields for key in field.get("metadata", {}) if key.startswith(_UNKEPT_FIELD_KEYS)]
     if features or unkept:
         raise SinkError(

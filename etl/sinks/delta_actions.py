@@ -1,0 +1,126 @@
+"""The actions of one Delta version: what a batch adds to a table's log.
+
+*Source*: Delta protocol, "Actions".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from etl.errors import SinkError
+from etl.sinks.delta_types import merge_fields, to_delta_fields
+
+if TYPE_CHECKING:
+    from etl.model import Json, Manifest, StagedFile
+    from etl.sinks.delta_log import Action, Head
+
+_PLAIN_PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 2}
+_RAISABLE_WRITERS = (1, 2, 7)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The name of our transactions, and what a table is made with where there is none yet."""
+
+    app_id: str
+    new_table_id: str
+    partition_by: tuple[str, ...]
+
+
+def append_actions(
+    head: Head | None, manifest: Manifest, info: dict[str, Json], identity: Identity, now_ms: int
+) -> list[Action]:
+    """Return the actions of a batch's version: metadata where the schema grows, our transaction, the files.
+
+    ``head`` is None for the first version. Raises SinkError where the table cannot take the manifest's schema.
+    """
+    before = head.fields if head else []
+    fields = merge_fields(before, to_delta_fields(dict(manifest.table_schemas["main"])))
+    _refuse_nulls(fields, manifest)
+    actions = [_commit_info(now_ms, info, manifest)]
+    protocol = _needed_protocol(head, fields)
+    if protocol is not None:
+        actions.append({"protocol": protocol})
+    if head is None or fields != before:
+        actions.append({"metaData": _metadata(head, fields, identity, now_ms)})
+    actions.append({"txn": {"appId": identity.app_id, "version": manifest.batch_id}})
+    return actions + [_add(file, now_ms) for file in manifest.tables["main"]]
+
+
+def _metadata(head: Head | None, fields: list[Action], identity: Identity, now_ms: int) -> Action:
+    schema = json.dumps({"type": "struct", "fields": fields}, ensure_ascii=False, separators=(",", ":"))
+    if head is not None:
+        known = {name: value for name, value in head.metadata.items() if value is not None}
+        return known | {"schemaString": schema}
+    return {
+        "id": identity.new_table_id,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema,
+        "partitionColumns": list(identity.partition_by),
+        "configuration": {},
+        "createdTime": now_ms,
+    }
+
+
+def _refuse_nulls(fields: list[Action], manifest: Manifest) -> None:
+    """Refuse nulls in columns that the table declares without. Raises SinkError."""
+    for field in fields:
+        if field["nullable"]:
+            continue
+        for file in manifest.tables["main"]:
+            nulls = dict(file.statistics.get("nullCount") or {})  # type: ignore[arg-type]
+            if nulls.get(field["name"], file.rows):
+                raise SinkError("the table forbids nulls in this column", where=field["name"])
+
+
+def _needed_protocol(head: Head | None, fields: list[Action]) -> Action | None:
+    """Return the protocol that the table must be raised to, None where it has it."""
+    needs_ntz = '"timestamp_ntz"' in json.dumps(fields)
+    if head is None and not needs_ntz:
+        return dict(_PLAIN_PROTOCOL)
+    has: Action = head.protocol if head else dict(_PLAIN_PROTOCOL)
+    if not needs_ntz or "timestampNtz" in (has.get("writerFeatures") or ()):
+        return None
+    if head is not None and has.get("minWriterVersion") not in _RAISABLE_WRITERS:
+        raise SinkError(
+            "the table's protocol cannot take timestamps without zone",
+            hint="cast them to timestamp(UTC) in the pipeline",
+        )
+    writer = [*(has.get("writerFeatures") or (["appendOnly", "invariants"] if head else [])), "timestampNtz"]
+    reader = [*(has.get("readerFeatures") or []), "timestampNtz"]
+    return {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": reader, "writerFeatures": writer}
+
+
+def _commit_info(now_ms: int, info: dict[str, Json], manifest: Manifest) -> Action:
+    files = manifest.tables["main"]
+    return {
+        "commitInfo": {
+            "timestamp": now_ms,
+            "operation": "WRITE",
+            "operationParameters": {"mode": "Append"},
+            "isBlindAppend": True,
+            "engineInfo": "lakehouse-etl",
+            "operationMetrics": {
+                "numFiles": str(len(files)),
+                "numOutputRows": str(sum(file.rows for file in files)),
+                "numOutputBytes": str(sum(file.size_bytes for file in files)),
+            },
+            **info,
+        }
+    }
+
+
+def _add(file: StagedFile, now_ms: int) -> dict[str, Any]:
+    return {
+        "add": {
+            "path": quote(file.path, safe="/=-_.~"),
+            "partitionValues": dict(file.partition_values),
+            "size": file.size_bytes,
+            "modificationTime": now_ms,
+            "dataChange": True,
+            "stats": json.dumps(file.statistics, ensure_ascii=False, separators=(",", ":")),
+        }
+    }
