@@ -1,0 +1,1 @@
+"""YAML files with positions -> validated specification -> wired pipeline. Moves no rows."""

@@ -1,0 +1,51 @@
+"""The hash of what decides a pipeline's results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from etl.config.interpolation import texts
+from etl.config.specification import PipelineSpec, TransformSpec, dumped
+from etl.project import Project
+from etl.secrets import mask_values
+
+_PYTHON_KEYS = ("python", "map_batches")
+
+
+def definition_hash(spec: PipelineSpec, project: Project) -> str:
+    """Return the SHA-256 of what changes results: source, transforms with their Python files, sink.
+
+    Options that have their default do not count, nor do names, descriptions, triggers and limits. Secrets go in masked.
+    """
+    definition = {
+        "source": [spec.source.type, dumped(spec.source.options), _ordered(spec.source.schema)],
+        "transforms": [[step.key, dumped(step.options), _python_digests(step, project)] for step in spec.transforms],
+        "sink": [spec.sink.type, dumped(spec.sink.options)],
+    }
+    canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    masked = mask_values(canonical, spec.document.secrets)
+    return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _ordered(schema: Any) -> list[list[Any]] | None:  # noqa: ANN401  a schema or None
+    """Return columns as a list: their order counts."""
+    return None if schema is None else [list(column) for column in schema.items()]
+
+
+def _python_digests(step: TransformSpec, project: Project) -> dict[str, str]:
+    """Return the digest of each Python file that the transform names as ``module:function``."""
+    if step.key not in _PYTHON_KEYS:
+        return {}
+    modules = {text.partition(":")[0] for text in texts(dict(dumped(step.options))) if ":" in text}
+    files = {module: project.folder / "transforms" / f"{module.replace('.', '/')}.py" for module in modules}
+    return {module: _digest(path) for module, path in files.items()}
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "missing"

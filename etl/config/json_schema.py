@@ -1,0 +1,61 @@
+"""The JSON Schema of both YAML files, for editors; made from the models that validate them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic.json_schema import models_json_schema
+
+from etl.config.registries import Kind, names, registered
+from etl.config.specification import PipelineFile, ProjectFile, SourceCommon
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return ``{"project": …, "pipeline": …}``, each a schema that stands by itself."""
+    return {"project": {"$schema": _DIALECT, **ProjectFile.model_json_schema()}, "pipeline": _pipeline_schema()}
+
+
+def _pipeline_schema() -> dict[str, Any]:
+    kinds: tuple[Kind, ...] = ("sources", "transforms", "sinks")
+    options = {(kind, name): registered(kind, name).options_model for kind in kinds for name in names(kind)}
+    models = [*options.values(), PipelineFile, SourceCommon]
+    # "serialization" would describe what we print; "validation" is what may be written
+    refs, shared = models_json_schema([(model, "validation") for model in dict.fromkeys(models)])
+    parts: dict[str, dict[str, Any]] = shared["$defs"]
+
+    def part_of(model: type[BaseModel]) -> dict[str, Any]:
+        return parts[refs[model, "validation"]["$ref"].rpartition("/")[2]]
+
+    common = {key: value for key, value in part_of(SourceCommon)["properties"].items() if key != "type"}
+    root = part_of(PipelineFile)
+    blocks: dict[Kind, list[dict[str, Any]]] = {kind: [] for kind in kinds}
+    for (kind, name), model in options.items():
+        part = part_of(model)
+        blocks[kind].append(
+            _single_key(name, part) if kind == "transforms" else _typed(name, part, common if kind == "sources" else {})
+        )
+    root["properties"]["source"] = {"anyOf": blocks["sources"]}
+    root["properties"]["sink"] = {"anyOf": blocks["sinks"]}
+    root["properties"]["transforms"] = {"type": "array", "items": {"anyOf": blocks["transforms"]}}
+    return {"$schema": _DIALECT, **root, "$defs": parts}
+
+
+def _typed(name: str, options: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a block with ``type: name``."""
+    properties = {
+        "type": {"const": name},
+        **common,
+        **{key: value for key, value in options.get("properties", {}).items() if key != "type"},
+    }
+    return {**options, "properties": properties, "required": ["type", *options.get("required", [])]}
+
+
+def _single_key(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a transform: a mapping of one key."""
+    return {"type": "object", "properties": {name: value}, "required": [name], "additionalProperties": False}

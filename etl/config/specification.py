@@ -1,0 +1,151 @@
+"""What the YAML files may say: strict models of their fixed parts, and the validated specification of a pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field
+
+from etl.config.yaml_reader import Document
+from etl.model import ReadLimit, Schema
+from etl.options import Options, SizeBytes
+from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
+
+TriggerName: TypeAlias = Literal["available_now", "once"]
+
+
+def _known_version(value: object) -> object:
+    """Refuse every version but 1; true, which Python takes for 1, too."""
+    if value is True or value != 1:
+        raise ValueError("only version 1 is known")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_known_version)]
+
+
+def _option_text(value: object) -> object:
+    """Return a scalar as object stores want it: ``true`` and numbers as text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
+
+
+StorageOption = Annotated[
+    str, BeforeValidator(_option_text), Field(json_schema_extra={"type": ["string", "boolean", "number"]})
+]
+Storage: TypeAlias = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*$")], dict[str, StorageOption]]
+
+
+class BatchOptions(Options):
+    """How much one batch takes; the first bound reached counts."""
+
+    max_files: Annotated[int, Field(ge=1)] | None = None
+    max_bytes: SizeBytes | None = None
+    max_rows: Annotated[int, Field(ge=1)] | None = None
+
+    def limit(self, default: ReadLimit) -> ReadLimit:
+        """Return the read limit; a bound that is not given is that of ``default``."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        bounds = ("max_files", "max_bytes", "max_rows")
+        return ReadLimit(**{name: given.get(name, getattr(default, name)) for name in bounds})
+
+
+class DefaultsOptions(Options):
+    """What pipelines do unless they say otherwise."""
+
+    batch: BatchOptions = BatchOptions()
+
+
+class ProfileFile(Options):
+    """The keys of ``etl.yml`` that a profile may overlay."""
+
+    lake: Annotated[str, Field(min_length=1)] = "lake"
+    storage: Storage = Field(default_factory=dict)
+    defaults: DefaultsOptions = DefaultsOptions()
+    memory: SizeBytes = DEFAULT_MEMORY_BYTES
+
+
+class ProjectFile(ProfileFile):
+    """``etl.yml``."""
+
+    version: Version = 1
+    profiles: dict[str, ProfileFile] = Field(default_factory=dict)
+
+
+class PipelineFile(Options):
+    """The fixed part of a pipeline file; ``source``, ``transforms`` and ``sink`` are looked into by their ``type``."""
+
+    version: Version = 1
+    name: str | None = None
+    description: str = ""
+    source: dict[str, Any]
+    transforms: list[dict[str, Any]] = Field(default_factory=list)
+    sink: dict[str, Any]
+    trigger: TriggerName = "available_now"
+
+
+class SourceCommon(Options):
+    """The keys that every source has."""
+
+    type: str
+    declared: dict[str, str] | None = Field(default=None, alias="schema", min_length=1)
+    batch: BatchOptions = BatchOptions()
+
+
+class SinkCommon(Options):
+    """The keys that every sink has."""
+
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A validated ``source:``; ``schema`` is None where it is to be inferred."""
+
+    type: str
+    options: Options
+    schema: Schema | None = None
+    limit: ReadLimit = DEFAULT_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class TransformSpec:
+    """A validated entry of ``transforms:``; ``index`` is its place in the list."""
+
+    key: str
+    options: Options
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSpec:
+    """A validated ``sink:``; ``table`` is its name for people, ``url`` its root."""
+
+    type: str
+    options: Options
+    table: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSpec:
+    """A pipeline file, read and validated. ``document`` knows the positions, for faults found later."""
+
+    name: str
+    source: SourceSpec
+    transforms: tuple[TransformSpec, ...]
+    sink: SinkSpec
+    path: Path
+    description: str = ""
+    trigger: TriggerName = "available_now"
+    reads: tuple[str, ...] = ()
+    document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
+
+
+def dumped(options: Options) -> Mapping[str, Any]:
+    """Return options as plain values, without those that have their default."""
+    return options.model_dump(mode="json", exclude_defaults=True, by_alias=True)

@@ -1,0 +1,122 @@
+"""PipelineSpec -> Pipeline, and its plan tried on empty frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from etl.config.definition import definition_hash
+from etl.config.faults import ConfigFaults, Fault, Location, key_path, reason
+from etl.config.interpolation import texts
+from etl.config.registries import registered
+from etl.config.specification import PipelineSpec, TransformSpec, dumped
+from etl.errors import ConfigError, EtlError
+from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
+from etl.pipeline import Pipeline
+from etl.project import Project
+from etl.seam import Seam
+from etl.sinks.contract import SinkSite
+from etl.sources.contract import SourceSite
+from etl.staging import Flow, check_flow
+from etl.storage import Storage, open_storage
+from etl.transforms.contract import TransformSite
+
+if TYPE_CHECKING:
+    import polars as pl
+
+SOURCE_NAME = "source"
+
+
+def wire(spec: PipelineSpec, project: Project, seam: Seam) -> Pipeline:
+    """Return the pipeline that ``spec`` declares. Reads and writes nothing.
+
+    Raises ConfigFaults where a source, transform or sink refuses its options, at its place in the file.
+    """
+    checkpoint = open_storage(project.checkpoint_url(spec.name), seam, project.storage_options)
+    provenance = PROVENANCE_COLUMNS if getattr(spec.sink.options, "provenance", True) else ()
+    flow = Flow(
+        name=spec.name,
+        source_name=SOURCE_NAME,
+        source=_source(spec, project, seam, checkpoint),
+        transforms=tuple(_transform(spec, step, project) for step in spec.transforms),
+        sink=_sink(spec, project, seam, provenance),
+        system=_system_columns(spec, provenance),
+    )
+    return Pipeline(flow, checkpoint, spec.source.limit, definition_hash(spec, project), project, spec.trigger)
+
+
+def _source(spec: PipelineSpec, project: Project, seam: Seam, checkpoint: Storage) -> Any:  # noqa: ANN401  a Source
+    site = SourceSite(
+        name=SOURCE_NAME,
+        folder=project.folder,
+        ledger=checkpoint.at(f"sources/{SOURCE_NAME}"),
+        seam=seam,
+        storage_options=project.storage_options,
+        memory_bytes=project.memory_bytes,
+    )
+    return _built(
+        spec,
+        ("source",),
+        lambda: registered("sources", spec.source.type)(spec.source.options, spec.source.schema, site),
+    )
+
+
+def _transform(spec: PipelineSpec, step: TransformSpec, project: Project) -> Any:  # noqa: ANN401  a Transform
+    site = TransformSite(project.folder, step.index)
+    location = ("transforms", step.index, step.key)
+    return _built(spec, location, lambda: registered("transforms", step.key)(step.options, site))
+
+
+def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[str, ...]) -> Any:  # noqa: ANN401  a Sink
+    site = SinkSite(
+        table=spec.sink.table,
+        url=spec.sink.url,
+        storage=open_storage(spec.sink.url, seam, project.storage_options),
+        seam=seam,
+        storage_options=project.options_for(spec.sink.url),
+        provenance=provenance,
+    )
+    return _built(spec, ("sink",), lambda: registered("sinks", spec.sink.type)(spec.sink.options, site))
+
+
+def _built(spec: PipelineSpec, location: Location, build: Callable[[], Any]) -> Any:  # noqa: ANN401  what build returns
+    try:
+        return build()
+    except ConfigError as exc:
+        raise ConfigFaults([_fault(spec, location, exc)]) from exc
+
+
+def _fault(spec: PipelineSpec, location: Location, exc: EtlError) -> Fault:
+    """Return an error as a fault at ``location``."""
+    line, column = spec.document.where(location, key=True)
+    return Fault(spec.document.file, line, column, key_path(location), reason(exc))
+
+
+def _system_columns(spec: PipelineSpec, provenance: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the system columns that rows carry: those kept in the table, and those that a transform names."""
+    named = "\n".join(text for step in spec.transforms for text in texts(dict(dumped(step.options))))
+    return tuple(name for name in SYSTEM_COLUMNS if name in provenance or re.search(rf"\b{name}\b", named))
+
+
+def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = None) -> pl.Schema | None:
+    """Return the columns that arrive at the sink, found on empty frames; None where the source's are not known yet.
+
+    ``schema`` is the one that the checkpoint keeps; a declared one goes before it. Raises ConfigFaults with the first
+    fault: what comes after it cannot be judged.
+    """
+    known = spec.source.schema or schema
+    if known is None:
+        return None
+    try:
+        rows = check_flow(pipeline.flow, known)
+        pipeline.sink.prepare(rows)
+    except EtlError as exc:
+        raise ConfigFaults([_fault(spec, _place_of(spec, exc), exc)]) from exc
+    return rows
+
+
+def _place_of(spec: PipelineSpec, exc: EtlError) -> Location:
+    """Return the transform that an error names, else the sink."""
+    places: list[Location] = [("transforms", step.index, step.key) for step in spec.transforms]
+    return next((place for place in places if key_path(place) == exc.where), ("sink",))

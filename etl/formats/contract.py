@@ -1,0 +1,64 @@
+"""What a format is: bytes in, rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.model import Schema
+
+CHUNK_BYTES = 8_000_000
+"""How much of a file is read and parsed at a time; memory per worker is a small multiple of it."""
+
+MAX_LINE_BYTES = 64_000_000
+"""The longest line of NDJSON or record of CSV; a longer one is a RowError."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileOpener:
+    """A file to be read: ``path`` for messages, its size, and how to open it (once per task, from the task's thread).
+
+    The file object must be able to seek. ``chunk_bytes`` and ``max_line_bytes`` bound the memory of one task.
+    """
+
+    path: str
+    size_bytes: int
+    open: Callable[[], BinaryIO]
+    chunk_bytes: int = CHUNK_BYTES
+    max_line_bytes: int = MAX_LINE_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some consecutive rows of a file.
+
+    ``frame`` has exactly the columns of the reading schema, in order. ``offsets`` (Int64, one per row, rising, named
+    ``_source_offset``) is the byte where the row's line starts in the uncompressed NDJSON file, or the row's number,
+    from 0, in a CSV or Parquet file.
+    """
+
+    frame: pl.DataFrame
+    offsets: pl.Series
+
+
+Task: TypeAlias = Callable[[], Iterator[Chunk]]
+"""A part of a file that can be read on its own, in any thread. *Repeat*: gives the same chunks again."""
+
+
+class Format(Protocol):
+    """One way to write rows as bytes. Immutable; called from several threads."""
+
+    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+        """Return the parts of a file in order; their chunks, one after the other, are the file's rows in order.
+
+        ``schema`` is the reading schema: columns are matched by name, one that the file lacks is null.
+        Raises (here or while a task runs) SchemaDriftError for a column or field that ``schema`` lacks, RowError
+        for a row that does not fit, SourceError for a file that cannot be read at all.
+        """
+
+    def infer(self, file: FileOpener, known: Schema | None) -> Schema:
+        """Return ``known`` widened by every column and field of the whole file. Raises as ``tasks``."""

@@ -1,0 +1,74 @@
+"""How a schema takes in what later input holds: new columns, new fields, types that become known. Nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.errors import RowError
+from etl.schema import decimal_digits, format_type, is_list, is_struct
+
+if TYPE_CHECKING:
+    from etl.model import Schema, TypeTree
+
+_NUMBERS = frozenset({"int64", "float64"})
+_SIGNED = ("int8", "int16", "int32", "int64")
+_UNSIGNED = ("uint8", "uint16", "uint32", "uint64")
+
+
+def merge(old: Schema, found: Schema, *, where: str = "", widen_numbers: bool = False) -> Schema:
+    """Return ``old`` with the columns and fields of ``found`` that it lacks, appended in their order, at any depth.
+
+    ``null`` (not known yet) becomes the other type. ``widen_numbers`` lets numbers meet in a type that holds both, and
+    int64 and float64 as float64: right only while a schema is being inferred, before any row was read with it.
+    Raises RowError for any other difference.
+    """
+    merged = dict(old)
+    for name, tree in found.items():
+        merged[name] = _merge_type(old[name], tree, (name, where, widen_numbers)) if name in old else tree
+    return merged
+
+
+def _merge_type(old: TypeTree, found: TypeTree, at: tuple[str, str, bool]) -> TypeTree:
+    path, where, widen_numbers = at
+    if found in (old, "null"):
+        return old
+    if old == "null":
+        return found
+    if is_list(old) and is_list(found):
+        return {"list": _merge_type(old["list"], found["list"], (f"{path}[]", where, widen_numbers))}
+    if is_struct(old) and is_struct(found):
+        inner = dict(old["struct"])
+        for name, tree in found["struct"].items():
+            below = (f"{path}.{name}", where, widen_numbers)
+            inner[name] = _merge_type(inner[name], tree, below) if name in inner else tree
+        return {"struct": inner}
+    if widen_numbers and isinstance(old, str) and isinstance(found, str) and (number := _common(old, found)):
+        return number
+    raise RowError(
+        f"column {path} is {format_type(found)} here and {format_type(old)} elsewhere",
+        where=where,
+        hint=f"declare its type under `schema:` ({path}: string), or correct the file",
+    )
+
+
+def _common(old: str, found: str) -> str | None:
+    if is_lossless(found, old):
+        return old
+    if is_lossless(old, found):
+        return found
+    return "float64" if {old, found} == _NUMBERS else None
+
+
+def is_lossless(found: str, known: str) -> bool:
+    """Tell whether every value of the scalar type ``found`` is one of ``known``: as itself or a wider number."""
+    if found in (known, "null"):
+        return True
+    for family in (_SIGNED, _UNSIGNED):
+        if found in family and known in family:
+            return family.index(found) < family.index(known)
+    if found in _UNSIGNED and known in _SIGNED:
+        return _UNSIGNED.index(found) < _SIGNED.index(known)
+    small, large = decimal_digits(found), decimal_digits(known)
+    if small and large:
+        return small[1] <= large[1] and small[0] - small[1] <= large[0] - large[1]
+    return (found, known) == ("float32", "float64")

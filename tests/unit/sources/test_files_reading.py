@@ -1,0 +1,302 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from datetime import UTC, datetime, time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from etl.balance import Tally
+from etl.errors import RowError, SchemaDriftError, SourceChangedError, SourceError
+from etl.model import PlannedInput, ReadLimit, Schema
+from etl.sources.contract import SourceSite
+from etl.sources.file_access import LocalAccess
+from etl.sources.file_options import FileOptions
+from etl.sources.file_units import FileUnits
+from etl.sources.files import FileSource
+from etl.storage import LocalStorage
+from tests.landing import Landing, Walk, paths
+
+SYSTEM = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id")
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Landing:
+    return Landing(tmp_path)
+
+
+def planned(walk: Walk) -> PlannedInput:
+    plan = walk.plan()
+    assert plan is not None
+    return plan
+
+
+def read(walk: Walk, plan: PlannedInput, schema: Schema | None = None) -> pl.DataFrame:
+    rows = walk.source.read(plan, schema or {"id": "int64"}, (), Tally()).rows
+    return rows.collect(engine="streaming")
+
+
+def test_rows_come_in_order_with_where_they_are_from(landing: Landing) -> None:
+    landing.put("a.jsonl", 1, 2, modified_s=1.5)
+    landing.put("b.jsonl", modified_s=2)
+    landing.put("c.jsonl", 3, modified_s=3)
+    walk = landing.run()
+    plan = planned(walk)
+    tally = Tally()
+    reading = walk.source.read(plan, {"id": "int64"}, SYSTEM, tally)
+    first, last = datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC), datetime(1970, 1, 1, 0, 0, 3, 0, UTC)
+    names = ("id", "_source_file", "_source_offset", "_source_modified_at")
+    expected = [(1, "in/a.jsonl", 0, first), (2, "in/a.jsonl", 10, first), (3, "in/c.jsonl", 0, last)]
+    assert reading.rows.collect().rows(named=True) == [dict(zip(names, row, strict=True)) for row in expected]
+    assert tally.counts()["read"] == 3
+    assert reading.units == {"rows": [2, 0, 1]}
+    assert reading.bytes_read == 30
+
+
+def test_reading_again_gives_the_same_rows(landing: Landing) -> None:
+    for number in range(20):
+        landing.put(f"{number}.jsonl", number, number, modified_s=100)
+    walk = landing.run()
+    plan = planned(walk)
+    first, second = (walk.rows(plan, SYSTEM) for _ in range(2))
+    assert first == second
+    assert [row["id"] for row in first] == [
+        number for name in sorted(map(str, range(20))) for number in [int(name)] * 2
+    ]
+
+
+def test_only_the_columns_and_rows_asked_for_are_handed_on_but_all_are_counted(landing: Landing) -> None:
+    landing.put_bytes("a.jsonl", b'{"id": 1, "x": 5}\n{"id": 2, "x": 6}\n')
+    walk = landing.run()
+    tally = Tally()
+    reading = walk.source.read(planned(walk), {"id": "int64", "x": "int64"}, SYSTEM, tally)
+    assert reading.rows.filter(pl.col("id") == 2).select("x").collect().rows() == [(6,)]
+    assert tally.counts()["read"] == 2
+    assert reading.units == {"rows": [2]}
+
+
+def test_the_first_rows_alone_can_be_read(landing: Landing) -> None:
+    for number in range(30):
+        landing.put(f"{number:02}.jsonl", number, modified_s=100)
+    walk = landing.run()
+    reading = walk.source.read(planned(walk), {"id": "int64"}, (), Tally())
+    assert reading.rows.head(3).collect()["id"].to_list() == [0, 1, 2]
+
+
+def test_a_large_file_is_read_in_parts_and_in_order(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    content = b"".join(b'{"id": %d}\n' % number for number in range(50_000))
+    (tmp_path / "in" / "a.jsonl").write_bytes(content)
+    (tmp_path / "in" / "b.jsonl.gz").write_bytes(gzip.compress(content))
+    landing = Landing(tmp_path)
+    site = SourceSite("files", tmp_path, LocalStorage(tmp_path / "ledger", landing.seam), landing.seam, memory_bytes=1)
+    source = FileSource(FileOptions(path="in", order="name"), None, site)
+    plan = source.latest(None, ReadLimit())
+    assert plan is not None
+    reading = source.read(plan, {"id": "int64"}, ("_source_offset",), Tally())
+    frame = reading.rows.collect(engine="streaming")
+    assert frame["id"].to_list() == [*range(50_000), *range(50_000)]
+    assert frame["_source_offset"].to_list()[:3] == [0, 10, 20]
+    assert reading.units == {"rows": [50_000, 50_000]}
+
+
+@pytest.mark.parametrize(
+    "content", [b'{"id": 2}\n', b'{"id": 1}\n{"id": 2}\n', b""], ids=["equal size", "longer", "empty"]
+)
+def test_a_file_that_changed_after_the_plan_is_refused(landing: Landing, content: bytes) -> None:
+    landing.put("a.jsonl", 1, modified_s=100)
+    walk = landing.run()
+    plan = planned(walk)
+    landing.put_bytes("a.jsonl", content, modified_s=200)
+    with pytest.raises(SourceChangedError, match="changed since it was planned") as caught:
+        read(walk, plan)
+    assert caught.value.path == "in/a.jsonl"
+
+
+def test_an_empty_file_that_grew_after_the_plan_is_refused(landing: Landing) -> None:
+    landing.put("a.jsonl", modified_s=100)
+    walk = landing.run()
+    plan = planned(walk)
+    landing.put("a.jsonl", 1, modified_s=100)
+    with pytest.raises(SourceChangedError):
+        read(walk, plan)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(landing: Landing) -> None:
+    path = landing.put("a.jsonl", 1, modified_s=100)
+    walk = landing.run()
+    (unit,) = FileUnits.from_json(planned(walk).units).files
+    handle = LocalAccess(landing.root).open(unit)
+    handle.read()
+    os.utime(path, (200, 200))
+    with pytest.raises(SourceChangedError):
+        handle.close()
+
+
+def test_a_vanished_file_is_refused_with_a_hint(landing: Landing) -> None:
+    path = landing.put("a.jsonl", 1)
+    walk = landing.run()
+    plan = planned(walk)
+    path.unlink()
+    with pytest.raises(SourceChangedError, match="ignore_missing: true"):
+        read(walk, plan)
+    with pytest.raises(SourceChangedError, match="ignore_missing: true"):
+        walk.source.infer(plan, None)
+
+
+def test_a_vanished_file_is_noted_and_passed_over_under_ignore_missing(landing: Landing) -> None:
+    for number, name in enumerate("abc"):
+        landing.put(f"{name}.jsonl", number, modified_s=100)
+    walk = landing.run(ignore_missing=True)
+    plan = planned(walk)
+    (landing.root / "in" / "b.jsonl").unlink()
+    schema = walk.source.infer(plan, None)
+    reading = walk.source.read(plan, schema, (), Tally())
+    assert reading.rows.collect()["id"].to_list() == [0, 2]
+    assert reading.units == {"rows": [1, 0, 1], "missing": ["in/b.jsonl"]}
+
+
+def test_refresh_gives_the_same_files_as_they_are_now(landing: Landing) -> None:
+    landing.put("a.jsonl", 1, modified_s=100)
+    walk = landing.run(identity="path_and_version", on_change="reingest")
+    plan = planned(walk)
+    landing.put("a.jsonl", 1, 2, modified_s=200)
+    with pytest.raises(SourceChangedError) as caught:
+        read(walk, plan)
+    refreshed = walk.source.refresh(plan, caught.value)
+    assert (paths(refreshed), refreshed.size_bytes, refreshed.span) == (["in/a.jsonl"], 20, plan.span)
+    assert read(walk, refreshed)["id"].to_list() == [1, 2]
+    assert walk.take() == []
+
+
+def test_refresh_refuses_a_gone_file_unless_it_may_go_missing(landing: Landing) -> None:
+    cause = SourceChangedError("in/a.jsonl", "is gone")
+    for ignore_missing in (False, True):
+        path = landing.put("a.jsonl", 1)
+        landing.put("b.jsonl", 2)
+        walk = landing.run(ignore_missing=ignore_missing)
+        plan = planned(walk)
+        path.unlink()
+        if not ignore_missing:
+            with pytest.raises(SourceChangedError, match="is gone"):
+                walk.source.refresh(plan, cause)
+        else:
+            assert paths(walk.source.refresh(plan, cause)) == ["in/b.jsonl"]
+            landing.put("a.jsonl", 1)
+            assert walk.take() == ["in/a.jsonl"]
+
+
+def test_refresh_refuses_any_change_under_on_change_fail(landing: Landing) -> None:
+    landing.put("a.jsonl", 1)
+    walk = landing.run(identity="path_and_version", on_change="fail")
+    with pytest.raises(SourceChangedError, match="other"):
+        walk.source.refresh(planned(walk), SourceChangedError("in/a.jsonl", "other"))
+
+
+def test_the_schema_is_that_of_all_files_together(landing: Landing) -> None:
+    landing.put_bytes("a.jsonl", b'{"id": 1, "x": 1}\n')
+    landing.put_bytes("b.jsonl", b'{"id": 2, "x": 1.5, "y": {"z": "t"}}\n')
+    walk = landing.run(order="name")
+    plan = planned(walk)
+    assert walk.source.infer(plan, None) == {"id": "int64", "x": "float64", "y": {"struct": {"z": "string"}}}
+    assert walk.source.infer(plan, {"x": "float64"}) == {
+        "x": "float64",
+        "id": "int64",
+        "y": {"struct": {"z": "string"}},
+    }
+
+
+def test_errors_of_a_format_reach_the_reader_as_themselves(landing: Landing) -> None:
+    landing.put_bytes("a.jsonl", b'{"id": 1}\n{"id": 2, "new": 3}\n')
+    landing.put_bytes("b.jsonl", b'{"id": 1}\n{"id": "two"}\n')
+    walk = landing.run(include=["in/a.jsonl"])
+    with pytest.raises(SchemaDriftError):
+        read(walk, planned(walk))
+    walk = landing.run(include=["in/b.jsonl"])
+    with pytest.raises(RowError, match=r"in/b\.jsonl"):
+        read(walk, planned(walk))
+
+
+def test_a_file_that_may_not_be_read_is_a_source_error(landing: Landing) -> None:
+    folder = landing.root / "in" / "a.jsonl"
+    landing.put("a.jsonl", 1)
+    walk = landing.run()
+    plan = planned(walk)
+    folder.unlink()
+    folder.mkdir()
+    with pytest.raises(SourceError, match="cannot be read"):
+        read(walk, plan)
+
+
+HIVE = ["day=2024-01-02/region=a%2Fb/1.jsonl", "day=2024-01-03/region=__HIVE_DEFAULT_PARTITION__/2.jsonl"]
+
+
+def test_partition_folders_become_columns_decoded_once(landing: Landing) -> None:
+    for number, name in enumerate(HIVE):
+        landing.put(name, number, modified_s=100)
+    walk = landing.run(hive_partitions=True)
+    plan = planned(walk)
+    assert walk.source.infer(plan, None) == {"id": "int64", "day": "string", "region": "string"}
+    assert walk.rows(plan) == [
+        {"id": 0, "day": "2024-01-02", "region": "a/b"},
+        {"id": 1, "day": "2024-01-03", "region": None},
+    ]
+    typed: Schema = {"day": "date", "id": "int64", "region": "string", "hour": "int64"}
+    frame = read(walk, plan, typed)
+    assert frame.columns == ["day", "id", "region", "hour"]
+    assert [day.isoformat() for day in frame["day"]] == ["2024-01-02", "2024-01-03"]
+    assert frame["hour"].to_list() == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("tree", "value", "expected"),
+    [
+        ("int64", "07", 7),
+        ("float64", "1.5", 1.5),
+        ("boolean", "true", True),
+        ("string", "07", "07"),
+        ("time", "10%3A20%3A30", time(10, 20, 30)),
+    ],
+)
+def test_partition_values_take_the_declared_type(landing: Landing, tree: str, value: str, expected: object) -> None:
+    landing.put(f"k={value}/a.jsonl", 1)
+    walk = landing.run(hive_partitions=True)
+    (found,) = read(walk, planned(walk), {"id": "int64", "k": tree})["k"]
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("tree", "value"), [("int64", "x"), ("int8", "300"), ("boolean", "yes"), ("date", "2024-13-01"), ("binary", "a")]
+)
+def test_a_partition_value_of_another_type_is_refused(landing: Landing, tree: str, value: str) -> None:
+    landing.put(f"k={value}/a.jsonl", 1)
+    walk = landing.run(hive_partitions=True)
+    with pytest.raises(RowError, match=f"folder k={value} is not a {tree}") as caught:
+        read(walk, planned(walk), {"id": "int64", "k": tree})
+    assert caught.value.where == f"in/k={value}/a.jsonl"
+
+
+def test_a_column_both_in_the_file_and_in_its_folder_is_refused(landing: Landing) -> None:
+    landing.put("id=7/a.jsonl", 1)
+    walk = landing.run(hive_partitions=True)
+    plan = planned(walk)
+    with pytest.raises(SourceError, match="column 'id' is both in the file and in its folder's name") as caught:
+        walk.source.infer(plan, None)
+    assert caught.value.where == "in/id=7/a.jsonl"
+    with pytest.raises(SchemaDriftError):
+        read(walk, plan, {"id": "int64"})
+    with pytest.raises(SourceError, match="both in the file"):
+        walk.source.infer(plan, {"id": "int64"})
+
+
+def test_the_format_follows_the_ending_unless_declared(landing: Landing) -> None:
+    landing.put("a.jsonl", 1)
+    landing.put_bytes("b.csv", b"id\n2\n")
+    landing.put_bytes("c.txt", json.dumps({"id": 3}).encode())
+    walk = landing.run(format=None, path="in/*.{jsonl,csv}", order="name")
+    assert [row["id"] for row in read(walk, planned(walk)).to_dicts()] == [1, 2]
+    walk = landing.run(path="in/c.txt")
+    assert [row["id"] for row in read(walk, planned(walk)).to_dicts()] == [3]

@@ -1,0 +1,85 @@
+"""How a schema takes in what later input holds."""
+
+from __future__ import annotations
+
+import pytest
+
+from etl.errors import RowError
+from etl.widening import is_lossless, merge
+
+
+def test_new_columns_come_last_in_their_order() -> None:
+    assert list(merge({"b": "int64"}, {"z": "date", "b": "int64", "a": "string"})) == ["b", "z", "a"]
+
+
+def test_new_fields_come_last_at_any_depth() -> None:
+    old = {"x": {"list": {"struct": {"a": "int64"}}}}
+    found = {"x": {"list": {"struct": {"b": "string", "a": "int64"}}}}
+    assert merge(old, found) == {"x": {"list": {"struct": {"a": "int64", "b": "string"}}}}
+    assert list(merge(old, found)["x"]["list"]["struct"]) == ["a", "b"]  # type: ignore[index, call-overload]
+
+
+def test_null_becomes_the_other_type_on_either_side() -> None:
+    assert merge({"a": "null", "b": "int64"}, {"a": {"list": "int8"}, "b": "null"}) == {
+        "a": {"list": "int8"},
+        "b": "int64",
+    }
+    assert merge({"a": {"list": "null"}}, {"a": {"list": "date"}}) == {"a": {"list": "date"}}
+
+
+def test_old_schema_is_not_changed_in_place() -> None:
+    old = {"a": {"struct": {"x": "int64"}}}
+    merge(old, {"a": {"struct": {"y": "int64"}}, "b": "date"})
+    assert old == {"a": {"struct": {"x": "int64"}}}
+
+
+@pytest.mark.parametrize("found", ["string", "float64", "int32", {"list": "int64"}, {"struct": {"a": "int64"}}])
+def test_different_type_is_refused_with_column_and_place(found: str) -> None:
+    with pytest.raises(
+        RowError, match=r"(?s)^day/f\.jsonl: column s\.n\[\] is .* here and int64 elsewhere.*s\.n\[\]: string"
+    ):
+        merge(
+            {"s": {"struct": {"n": {"list": "int64"}}}}, {"s": {"struct": {"n": {"list": found}}}}, where="day/f.jsonl"
+        )
+
+
+@pytest.mark.parametrize(
+    ("old", "found", "both"),
+    [
+        ("int64", "float64", "float64"),
+        ("float64", "int64", "float64"),
+        ("int32", "int64", "int64"),
+        ("int64", "uint32", "int64"),
+        ("decimal(5,2)", "decimal(18,4)", "decimal(18,4)"),
+    ],
+)
+def test_numbers_meet_while_inferring(old: str, found: str, both: str) -> None:
+    assert merge({"n": old}, {"n": found}, widen_numbers=True) == {"n": both}
+
+
+@pytest.mark.parametrize(
+    ("old", "found"), [("int64", "string"), ("int64", "boolean"), ("int64", "uint64"), ("decimal(5,2)", "decimal(5,4)")]
+)
+def test_what_no_type_holds_is_refused_even_while_inferring(old: str, found: str) -> None:
+    with pytest.raises(RowError):
+        merge({"n": old}, {"n": found}, widen_numbers=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "known", "fits"),
+    [
+        ("int8", "int16", True),
+        ("int16", "int8", False),
+        ("uint8", "int16", True),
+        ("uint8", "int8", False),
+        ("int8", "uint16", False),
+        ("float32", "float64", True),
+        ("float64", "float32", False),
+        ("int32", "float64", False),
+        ("decimal(5,2)", "decimal(6,3)", True),
+        ("decimal(5,2)", "decimal(5,3)", False),
+        ("timestamp", "timestamp(UTC)", False),
+    ],
+)
+def test_lossless_means_every_value_fits(found: str, known: str, *, fits: bool) -> None:
+    assert is_lossless(found, known) is fits
