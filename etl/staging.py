@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.balance import Tally, check_balance
-from etl.errors import ConfigError, SchemaDriftError
+from etl.errors import ConfigError, EtlError, SchemaDriftError, SinkError
 from etl.model import BatchPlan, Manifest, PlannedInput, Schema
+from etl.transforms.blame import blamed, reason
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,12 +60,17 @@ def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str]) -> Stage
 
 
 def _stage_once(flow: Flow, plan: BatchPlan, schema: Schema, attempt: str) -> Manifest:
+    import polars as pl
+
     tally = Tally()
     planned = plan.inputs[flow.source_name]
     reading = flow.source.read(planned, schema, flow.system, tally)
     rows = transform(flow, reading.rows, plan, tally)
     table_schema = flow.sink.prepare(rows.collect_schema())
-    files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
+    try:
+        files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
+    except pl.exceptions.PolarsError as exc:
+        raise _explained(exc, flow, plan, schema) from exc
     counts = tally.counts()
     check_balance(counts, where=f"{flow.name}, batch {plan.batch_id}")
     return Manifest(
@@ -80,18 +86,35 @@ def _stage_once(flow: Flow, plan: BatchPlan, schema: Schema, attempt: str) -> Ma
     )
 
 
+def _explained(error: Exception, flow: Flow, plan: BatchPlan, schema: Schema) -> Exception:
+    """Return a failure of the whole query as that of the transform it comes from, or of the sink."""
+
+    def read() -> pl.LazyFrame:
+        reading = flow.source.read(plan.inputs[flow.source_name], schema, flow.system, Tally())
+        return _with_batch(flow, reading.rows, plan)
+
+    found = blamed(error, flow.transforms, read, plan)
+    if isinstance(found, EtlError):
+        return found
+    return SinkError(reason(found), where=flow.sink.table, hint="look at the rows: etl preview")
+
+
 def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
     """Return ``rows`` with the batch's own system columns, passed through every transform."""
+    rows = _with_batch(flow, rows, plan)
+    for step in flow.transforms:
+        rows = step.apply(rows, plan, tally)
+    return rows
+
+
+def _with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
     import polars as pl
 
     values: Mapping[str, pl.Expr] = {
         "_batch_id": pl.lit(plan.batch_id, dtype=pl.Int64),
         "_ingested_at": pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC")),
     }
-    rows = rows.with_columns(**{name: value for name, value in values.items() if name in flow.system})
-    for step in flow.transforms:
-        rows = step.apply(rows, plan, tally)
-    return rows
+    return rows.with_columns(**{name: value for name, value in values.items() if name in flow.system})
 
 
 def source_frame(flow: Flow, schema: Schema) -> pl.Schema:

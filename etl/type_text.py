@@ -93,10 +93,11 @@ class _Parser:
         fields: dict[str, TypeTree] = {}
         self._expect("{")
         while True:
-            token = self._take()
-            if token in "<>{}(),:":
-                self._refuse(f"expected the name of a field, found {token!r}")
-            name = str(json.loads(token, strict=False)) if token.startswith('"') else token
+            name = self._take()
+            if name in "<>{}(),:":
+                self._refuse(f"expected the name of a field, found {name!r}")
+            if name.startswith('"'):
+                name = str(json.loads(name, strict=False))
             if name in fields:
                 self._refuse(f"field {name!r} stands twice")
             self._expect(":")

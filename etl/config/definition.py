@@ -39,7 +39,7 @@ def _python_digests(step: TransformSpec, project: Project) -> dict[str, str]:
     """Return the digest of each Python file that the transform names as ``module:function``."""
     if step.key not in _PYTHON_KEYS:
         return {}
-    modules = {text.partition(":")[0] for text in texts(dict(dumped(step.options))) if ":" in text}
+    modules = {text.partition(":")[0] for text in texts(dumped(step.options)) if ":" in text}
     files = {module: project.folder / "transforms" / f"{module.replace('.', '/')}.py" for module in modules}
     return {module: _digest(path) for module, path in files.items()}
 

@@ -146,6 +146,6 @@ class PipelineSpec:
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
 
 
-def dumped(options: Options) -> Mapping[str, Any]:
+def dumped(options: Options) -> object:
     """Return options as plain values, without those that have their default."""
     return options.model_dump(mode="json", exclude_defaults=True, by_alias=True)

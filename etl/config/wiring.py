@@ -95,7 +95,7 @@ def _fault(spec: PipelineSpec, location: Location, exc: EtlError) -> Fault:
 
 def _system_columns(spec: PipelineSpec, provenance: tuple[str, ...]) -> tuple[str, ...]:
     """Return the system columns that rows carry: those kept in the table, and those that a transform names."""
-    named = "\n".join(text for step in spec.transforms for text in texts(dict(dumped(step.options))))
+    named = "\n".join(text for step in spec.transforms for text in texts(dumped(step.options)))
     return tuple(name for name in SYSTEM_COLUMNS if name in provenance or re.search(rf"\b{name}\b", named))
 
 

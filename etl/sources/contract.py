@@ -61,7 +61,7 @@ class Source(Protocol):
     def restore(self, committed: list[tuple[int, PlannedInput]]) -> None:
         """Take in, at start, the plans that the source's own ledger does not hold yet, oldest first, with their batch ids.
 
-        Called once, before ``latest``. *Repeat*: a plan that the ledger holds already is ignored.
+        Called at start, before ``latest``, as often as there are such plans. *Repeat*: a plan that the ledger holds already is ignored.
         """
 
     def latest(self, after: Offset | None, limit: ReadLimit) -> PlannedInput | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -29,24 +31,23 @@ EVERY: Schema = {
 
 
 def test_polars_form_counts_microseconds_and_keeps_column_order() -> None:
-    assert to_polars(EVERY) == pl.Schema(
-        {
-            "s": pl.String,
-            "i": pl.Int8,
-            "u": pl.UInt64,
-            "f": pl.Float32,
-            "b": pl.Boolean,
-            "d": pl.Date,
-            "t": pl.Datetime("us"),
-            "z": pl.Datetime("us", "UTC"),
-            "c": pl.Time,
-            "m": pl.Decimal(18, 2),
-            "y": pl.Binary,
-            "n": pl.Null,
-            "l": pl.List(pl.List(pl.Int64)),
-            "r": pl.Struct({"a": pl.Int64, "b": pl.List(pl.Datetime("us", "UTC"))}),
-        }
-    )
+    expected: dict[str, Any] = {
+        "s": pl.String,
+        "i": pl.Int8,
+        "u": pl.UInt64,
+        "f": pl.Float32,
+        "b": pl.Boolean,
+        "d": pl.Date,
+        "t": pl.Datetime("us"),
+        "z": pl.Datetime("us", "UTC"),
+        "c": pl.Time,
+        "m": pl.Decimal(18, 2),
+        "y": pl.Binary,
+        "n": pl.Null,
+        "l": pl.List(pl.List(pl.Int64)),
+        "r": pl.Struct({"a": pl.Int64, "b": pl.List(pl.Datetime("us", "UTC"))}),
+    }
+    assert to_polars(EVERY) == pl.Schema(expected)
     assert list(to_polars(EVERY)) == list(EVERY)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from etl.errors import RowError
+from etl.model import Schema
 from etl.widening import is_lossless, merge
 
 
@@ -13,10 +14,10 @@ def test_new_columns_come_last_in_their_order() -> None:
 
 
 def test_new_fields_come_last_at_any_depth() -> None:
-    old = {"x": {"list": {"struct": {"a": "int64"}}}}
-    found = {"x": {"list": {"struct": {"b": "string", "a": "int64"}}}}
+    old: Schema = {"x": {"list": {"struct": {"a": "int64"}}}}
+    found: Schema = {"x": {"list": {"struct": {"b": "string", "a": "int64"}}}}
     assert merge(old, found) == {"x": {"list": {"struct": {"a": "int64", "b": "string"}}}}
-    assert list(merge(old, found)["x"]["list"]["struct"]) == ["a", "b"]  # type: ignore[index, call-overload]
+    assert list(merge(old, found)["x"]["list"]["struct"]) == ["a", "b"]  # type: ignore[index]
 
 
 def test_null_becomes_the_other_type_on_either_side() -> None:
@@ -28,7 +29,7 @@ def test_null_becomes_the_other_type_on_either_side() -> None:
 
 
 def test_old_schema_is_not_changed_in_place() -> None:
-    old = {"a": {"struct": {"x": "int64"}}}
+    old: Schema = {"a": {"struct": {"x": "int64"}}}
     merge(old, {"a": {"struct": {"y": "int64"}}, "b": "date"})
     assert old == {"a": {"struct": {"x": "int64"}}}
 

@@ -7,6 +7,7 @@ import gzip
 import io
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -63,10 +64,11 @@ def test_written_records_are_read_at_every_chunk_size(
     rows: list[tuple[str, str]], chunk_bytes: int, end: str, is_quoted: bool
 ) -> None:
     text = io.StringIO(newline="")
-    quoting = csv.QUOTE_ALL if is_quoted else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 1] = csv.QUOTE_ALL if is_quoted else csv.QUOTE_MINIMAL
     csv.writer(text, lineterminator=end, quoting=quoting).writerows([("a", "b"), *rows])
-    null = (lambda value: value) if is_quoted else (lambda value: value or None)
-    expected = [(null(a), null(b), number) for number, (a, b) in enumerate(rows)]
+    expected = [
+        (a if is_quoted else a or None, b if is_quoted else b or None, number) for number, (a, b) in enumerate(rows)
+    ]
     assert read("csv", text.getvalue().encode(), AB, chunk_bytes=chunk_bytes + 3) == expected
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import pytest
@@ -120,3 +121,17 @@ def test_an_archive_that_the_pattern_cannot_reach_is_allowed(landing: Landing) -
     walk.source.acknowledge(0, walk.plans[0])
     assert contents(landing.root / "in") == {"done/a.jsonl": '{"id": 1}\n'}
     assert walk.take() == []
+
+
+def test_an_archive_on_another_filesystem_holds_a_whole_copy(landing: Landing) -> None:
+    shared = Path("/dev/shm")  # noqa: S108  a filesystem of its own wherever there is one
+    if not shared.is_dir() or shared.stat().st_dev == landing.root.stat().st_dev:
+        pytest.skip("there is no second filesystem")
+    with TemporaryDirectory(dir=shared) as archive:
+        landing.put("a.jsonl", 1)
+        Path(archive, "a.jsonl").write_text("other")
+        walk = taken(landing, after_commit={"archive": archive})
+        for _ in range(2):
+            walk.source.acknowledge(0, walk.plans[0])
+            assert contents(landing.root / "in") == {}
+            assert contents(Path(archive)) == {"a.jsonl": "other", "a-1.jsonl": '{"id": 1}\n'}

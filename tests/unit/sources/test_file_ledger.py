@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -200,50 +201,57 @@ def test_a_crash_at_any_step_of_the_first_look_under_start_now_reads_no_old_file
         assert walk.take() == ["in/new.jsonl"]
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(
-        st.one_of(
-            st.tuples(st.just("add"), st.integers(0, 30), st.sampled_from([100.0, 200.0])),
-            st.tuples(st.just("take"), st.integers(1, 5)),
-            st.just(("fold",)),
-            st.just(("restart",)),
-            st.integers(1, 6).map(lambda step: ("crash in fold", step)),
-        ),
-        max_size=30,
+class History:
+    """A landing folder and a walk over it, moved on step by step."""
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.landing = Landing(folder)
+        self.walk = self.landing.run(identity=identity)
+        self.added: set[str] = set()
+        self.read: list[str] = []
+
+    def add(self, number: int, modified_s: float) -> None:
+        if f"in/{number}.jsonl" not in self.added:
+            self.landing.put(f"{number}.jsonl", number, modified_s=modified_s)
+            self.added.add(f"in/{number}.jsonl")
+
+    def take(self, max_files: int) -> None:
+        self.read += self.walk.take(ReadLimit(max_files=max_files))
+
+    def fold(self) -> None:
+        self.walk.source.fold(len(self.walk.plans) - 1)
+
+    def crash_in_fold(self, step: int) -> None:
+        self.landing.seam = CrashingSeam(step)
+        self.walk.restart()
+        with suppress(CrashError):
+            self.fold()
+        self.landing.seam = Seam()
+        self.walk.restart()
+
+
+steps = st.one_of(
+    st.builds(
+        lambda number, at: lambda history: history.add(number, at), st.integers(0, 30), st.sampled_from([1.0, 2.0])
     ),
-    st.sampled_from(["path", "path_and_version", "content"]),
+    st.integers(1, 5).map(lambda count: lambda history: history.take(count)),
+    st.just(History.fold),
+    st.just(lambda history: history.walk.restart()),
+    st.integers(1, 6).map(lambda step: lambda history: history.crash_in_fold(step)),
 )
-def test_any_history_of_files_batches_folds_and_restarts_reads_each_file_once(
-    steps: list[tuple[str, int, float]], identity: str
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(steps, max_size=30), st.sampled_from(["path", "path_and_version", "content"]))
+def test_any_history_of_files_batches_folds_crashes_and_restarts_reads_each_file_once(
+    history: list[Callable[[History], None]], identity: str
 ) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as constants:
         constants.setattr(file_ledger, "FOLD_BATCHES", 2)
-        landing = Landing(Path(folder))
-        walk = landing.run(identity=identity)
-        added: set[str] = set()
-        read: list[str] = []
-        for step in [*steps, ("take", 1_000)]:
-            if step[0] == "add":
-                landing.put(
-                    f"{step[1]}.jsonl", step[1], modified_s=step[2]
-                ) if f"in/{step[1]}.jsonl" not in added else None
-                added.add(f"in/{step[1]}.jsonl")
-            elif step[0] == "take":
-                read += walk.take(ReadLimit(max_files=step[1]))
-            elif step[0] == "fold":
-                walk.source.fold(len(walk.plans) - 1)
-            elif step[0] == "restart":
-                walk.restart()
-            else:
-                landing.seam = CrashingSeam(step[1])
-                walk.restart()
-                try:
-                    walk.source.fold(len(walk.plans) - 1)
-                except CrashError:
-                    pass
-                landing.seam = Seam()
-                walk.restart()
-        assert sorted(read) == sorted(added)
-        walk.restart()
-        assert walk.take() == []
+        past = History(Path(folder), identity)
+        for step in history:
+            step(past)
+        past.take(1_000)
+        assert sorted(past.read) == sorted(past.added)
+        past.walk.restart()
+        assert past.walk.take() == []

@@ -242,3 +242,28 @@ def test_links_end_and_only_files_inside_the_root_are_followed(landing: Landing)
 def test_devices_and_pipes_are_no_files(landing: Landing) -> None:
     os.mkfifo(landing.root / "in" / "pipe.jsonl")
     assert landing.run().take() == []
+
+
+def test_sub_folders_are_found_among_many_new_names(landing: Landing) -> None:
+    for number in range(150):
+        landing.put(f"{number}.jsonl", number)
+    landing.put("deep/er/x.jsonl", 1)
+    (landing.root / "in" / "to-deep").symlink_to(landing.root / "in" / "deep")
+    found = landing.run().take()
+    assert len(found) == 151
+    assert "in/deep/er/x.jsonl" in found
+
+
+def test_any_fsspec_filesystem_is_listed_and_read(landing: Landing) -> None:
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    root = f"/{landing.root.name}"
+    for key in ("a.jsonl", "x/b.jsonl", "x/_c.jsonl"):
+        memory.pipe_file(f"{root}/{key}", b'{"id": 1}\n')
+    walk = landing.run(path=f"memory:/{root}", order="name")
+    assert walk.take() == [f"memory:/{root}/a.jsonl", f"memory:/{root}/x/b.jsonl"]
+    assert walk.rows() == [{"id": 1}, {"id": 1}]
+    reasons = [walk.source.explain(f"memory:/{root}/x/{name}")["reason"] for name in ("_c.jsonl", "none.jsonl")]
+    assert reasons == ["hidden: the name starts with '_' ('_c.jsonl')", f"does not exist below 'memory:/{root}'"]
+    memory.rm(root, recursive=True)

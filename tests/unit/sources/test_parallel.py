@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -24,8 +25,8 @@ def test_no_jobs_give_no_items() -> None:
     assert list(in_order(iter(()), 2)) == []
 
 
-class Panic(BaseException):  # noqa: N818  what a Rust panic is to Python: no Exception
-    pass
+class Panic(BaseException):
+    """What a Rust panic is to Python: no Exception."""
 
 
 @pytest.mark.parametrize("kind", [ValueError, Panic])
@@ -46,7 +47,7 @@ def test_only_a_few_jobs_are_begun_ahead_of_what_is_taken() -> None:
     def jobs() -> Iterator[Callable[[], Iterator[int]]]:
         for number in range(100):
             begun.append(number)
-            yield lambda number=number: iter([number])
+            yield partial(iter, [number])
 
     items = in_order(jobs(), 2)
     assert next(items) == 0

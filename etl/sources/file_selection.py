@@ -1,0 +1,125 @@
+"""Which of the files found come next: order, stability, changes, duplicates, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from etl.errors import SourceError
+from etl.model import ReadLimit
+from etl.seam import Seam
+from etl.sources.file_discovery import FoundFile
+from etl.sources.file_ledger import FileLedger
+from etl.sources.file_names import to_text
+from etl.sources.file_options import FileOptions
+from etl.sources.file_units import FileUnits, UnitRow, unit_of
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """What selection asks of the outside, a file at a time."""
+
+    refreshed: Callable[[FoundFile], FoundFile | None]
+    digest: Callable[[FoundFile], str]
+    rows: Callable[[FoundFile], int]
+
+
+class FileSelection:
+    """The choice of one source."""
+
+    def __init__(self, options: FileOptions, ledger: FileLedger, seam: Seam, questions: Questions) -> None:
+        self._options = options
+        self._ledger = ledger
+        self._seam = seam
+        self._ask = questions
+        self._watched: dict[str, tuple[int, int]] = {}
+        self.duplicates: dict[str, UnitRow] = {}
+
+    def candidates(self, found: Iterable[FoundFile]) -> list[FoundFile]:
+        """Return the files that may be read now, in order. Raises SourceError for a change to be refused."""
+        chosen = {file.path: file for file in found if self._is_due(file)}
+        if self._options.order == "name":
+            return [chosen[path] for path in sorted(chosen)]
+        return sorted(chosen.values(), key=lambda file: (file.modified_ns, file.path))
+
+    def is_settled(self, file: FoundFile) -> bool:
+        """Tell whether the ledger holds this file (this version of it, where versions count)."""
+        if self.duplicates and file.path in self.duplicates:
+            return True
+        if file.name not in self._ledger.known(file.folder):
+            return False
+        version = self._ledger.version(file.path)
+        return version is None or version.is_same(file) or self._options.on_change == "ignore"
+
+    def wait_s(self, file: FoundFile) -> float:
+        """Return how many seconds a file must still stay as it is before it counts as stable."""
+        if not self._options.stable_for:
+            return 0.0
+        now_ns = int(self._seam.now().timestamp() * 1e9)
+        size_bytes, since_ns = self._watched.get(file.path, (file.size_bytes, file.modified_ns))
+        if size_bytes != file.size_bytes:
+            since_ns = now_ns
+        since_ns = max(since_ns, file.modified_ns)
+        wait_s = self._options.stable_for - (now_ns - since_ns) / 1e9
+        if wait_s > 0:
+            self._watched[file.path] = (file.size_bytes, since_ns)
+        else:
+            self._watched.pop(file.path, None)
+        return max(wait_s, 0.0)
+
+    def take(self, candidates: Iterable[FoundFile], limit: ReadLimit) -> FileUnits:
+        """Return the first candidates within ``limit``, at least one unless all are gone or duplicates.
+
+        Every file is looked at once more; under ``identity: content`` it is read for its digest.
+        """
+        taken: list[tuple[FoundFile, str | None]] = []
+        fresh: dict[str, str] = {}
+        self.duplicates = {path: row for path, row in self.duplicates.items() if self._ledger.holder(row.digest or "")}
+        total_bytes = total_rows = 0
+        for listed in candidates:
+            if limit.max_files is not None and len(taken) >= limit.max_files:
+                break
+            file = self._ask.refreshed(listed)
+            if file is None or self.is_settled(file):
+                continue
+            total_bytes += file.size_bytes
+            total_rows += self._ask.rows(file) if limit.max_rows is not None else 0
+            if taken and (_is_over(total_bytes, limit.max_bytes) or _is_over(total_rows, limit.max_rows)):
+                break
+            try:
+                digest = self._digest(file, fresh)
+            except FileNotFoundError:
+                continue
+            if file.path not in self.duplicates:
+                taken.append((file, digest))
+        return FileUnits.of(taken, self.duplicates.values())
+
+    def _is_due(self, file: FoundFile) -> bool:
+        if self.is_settled(file):
+            return False
+        if file.name in self._ledger.known(file.folder) and self._options.on_change == "fail":
+            raise SourceError(
+                "changed after it was read",
+                where=to_text(file.path),
+                hint="`on_change: ignore` keeps the rows of the first version, `reingest` adds those of the new one",
+            )
+        return not self._options.stable_for or self.wait_s(file) == 0
+
+    def _digest(self, file: FoundFile, fresh: dict[str, str]) -> str | None:
+        """Return the digest of the content, where it counts; content that is known makes the file a duplicate.
+
+        Empty files are all alike and say nothing: each is a file of its own.
+        """
+        if self._options.identity != "content" or file.size_bytes == 0:
+            return None
+        digest = self._ask.digest(file)
+        same_as = self._ledger.holder(digest) or fresh.get(digest)
+        if same_as is not None:
+            self.duplicates[file.path] = unit_of(file, digest, same_as)
+        else:
+            fresh[digest] = to_text(file.path)
+        return digest
+
+
+def _is_over(total: int, bound: int | None) -> bool:
+    return bound is not None and total > bound

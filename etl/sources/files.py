@@ -1,0 +1,207 @@
+"""The ``files`` source: each file once, discovered incrementally."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
+
+from etl.errors import ConfigError, SourceChangedError
+from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
+from etl.sources.contract import Reading, SourceSite
+from etl.sources.file_access import digest_of, found_of
+from etl.sources.file_discovery import FoundFile
+from etl.sources.file_disposal import FileDisposal
+from etl.sources.file_explanation import explain
+from etl.sources.file_ledger import FileLedger
+from etl.sources.file_listing import FileListing
+from etl.sources.file_names import from_text
+from etl.sources.file_options import ArchiveTo, FileOptions
+from etl.sources.file_places import Places
+from etl.sources.file_reader import FileReader
+from etl.sources.file_segments import Segments
+from etl.sources.file_selection import FileSelection, Questions
+from etl.sources.file_units import FileUnits, UnitRow, unit_of
+
+if TYPE_CHECKING:
+    from etl.balance import Tally
+
+_KEPT_TIMES = 10
+
+
+class FileSource:
+    """Files that match a pattern, on a local disk or any fsspec filesystem.
+
+    A listing that found more than one batch takes is kept for ten times as long as it took, so that a large backlog is
+    not listed again for every batch.
+    """
+
+    options_model: ClassVar[type[FileOptions]] = FileOptions
+
+    def __init__(self, options: FileOptions, schema: Schema | None, site: SourceSite) -> None:
+        self._options = options
+        self._schema = schema
+        self._site = site
+        self._places = Places(site.folder, site.storage_options)
+        self._listing = FileListing(options, self._places)
+        self._ledger = FileLedger(
+            Segments(site.ledger, site.seam),
+            keeps_versions=options.identity == "path_and_version",
+            keeps_digests=options.identity == "content",
+        )
+        questions = Questions(self._refreshed, self._digest, self._footer_rows)
+        self._selection = FileSelection(options, self._ledger, site.seam, questions)
+        self._reader = FileReader(options, self._places, site)
+        self._backlog: list[FoundFile] = []
+        self._backlog_until = float("-inf")
+        self._is_fresh = False
+        _refuse_archive_inside(options, self._places, self._listing)
+
+    @property
+    def declared_schema(self) -> Schema | None:
+        """The schema of the YAML file, None where it is inferred."""
+        return self._schema
+
+    @property
+    def folded_upto(self) -> int | None:
+        """The newest batch whose plan ``restore`` need not be given; reads names only."""
+        return self._ledger.folded_upto
+
+    def restore(self, committed: list[tuple[int, PlannedInput]]) -> None:
+        """Take in plans that the ledger's segments do not hold. *Repeat*: safe."""
+        self._ledger.restore(committed)
+
+    def latest(self, after: Offset | None, limit: ReadLimit) -> PlannedInput | None:
+        """Return the files that come next, None when there is nothing new.
+
+        Under ``start: now`` the first look of all records what is there and returns None. Raises SourceError where the
+        source cannot be listed, ConfigError for a limit that cannot be kept.
+        """
+        self._options.check_limit(limit)
+        self._ledger.load()
+        if self._is_first_look(after):
+            self._ledger.record_start(self._listing.find(self._ledger_names))
+            return None
+        units = self._selection.take(self._fresh_backlog(), limit)
+        if not units.files and self._backlog:
+            self._backlog_until = float("-inf")
+            units = self._selection.take(self._fresh_backlog(), limit)
+        if not units.files:
+            return None
+        return PlannedInput(Span(after, _end(after, units)), units.to_json(), len(units.files), units.size_bytes)
+
+    def accept(self, batch_id: int, planned: PlannedInput) -> None:
+        """Remember the units of a durable plan."""
+        units = FileUnits.from_json(planned.units)
+        self._ledger.remember(batch_id, units)
+        self._selection.duplicates.clear()
+        self._backlog = [file for file in self._backlog if not self._selection.is_settled(file)]
+
+    def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
+        """Return the same units as they are now; those that are gone are left out under ``ignore_missing``.
+
+        Raises ``cause`` where something is gone that may not be, and for a changed file under ``on_change: fail``.
+        """
+        if self._options.on_change == "fail":
+            raise cause
+        before = FileUnits.from_json(planned.units)
+        files = [self._unit_now(unit, cause) for unit in before.files]
+        units = FileUnits(tuple(unit for unit in files if unit is not None), before.duplicates)
+        self._ledger.replace(before, units)
+        return replace(planned, units=units.to_json(), files=len(units.files), size_bytes=units.size_bytes)
+
+    def _unit_now(self, unit: UnitRow, cause: SourceChangedError) -> UnitRow | None:
+        access = self._places.at(unit.path).access
+        now = access.current(unit.path)
+        if now is None:
+            if not self._options.ignore_missing:
+                raise cause
+            return None
+        return now._replace(digest=None if unit.digest is None else digest_of(access, found_of(now)))
+
+    def infer(self, planned: PlannedInput, schema: Schema | None) -> Schema:
+        """Return ``schema`` widened by the columns of the units. Raises RowError and SourceChangedError."""
+        return self._reader.infer(FileUnits.from_json(planned.units), schema)
+
+    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+        """Return the rows of the units, in order. *Repeat*: gives the same rows again, or raises."""
+        return self._reader.read(FileUnits.from_json(planned.units), schema, system, tally)
+
+    def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
+        """Keep, archive or delete the files of a committed batch. *Repeat*: safe."""
+        del batch_id
+        wish = self._options.after_commit
+        if wish == "keep":
+            return
+        disposal = FileDisposal(self._places, self._site.seam, wish.archive if isinstance(wish, ArchiveTo) else None)
+        for unit in FileUnits.from_json(planned.units).files:
+            disposal.dispose(unit, self._listing.relative(from_text(unit.path)))
+
+    def fold(self, upto: int) -> None:
+        """Fold the ledger of batches ``<= upto`` once there is enough of it. Losing it loses nothing."""
+        self._ledger.fold(upto)
+
+    def explain(self, path: str) -> dict[str, Json]:
+        """Return why a file was or was not read: ``path``, ``is_read``, ``reason``, and the ``batch_id`` that did."""
+        self._ledger.load()
+        return explain(from_text(self._places.localised(path)), self._listing, self._selection, self._ledger)
+
+    def _is_first_look(self, after: Offset | None) -> bool:
+        return self._options.start == "now" and after is None and self._ledger.is_new and not self._ledger.has_start()
+
+    def _fresh_backlog(self) -> list[FoundFile]:
+        """Return what is known to wait, listed again when there is nothing left or the listing has grown old."""
+        seam = self._site.seam
+        self._is_fresh = False
+        if not self._backlog or seam.monotonic() >= self._backlog_until:
+            begun = seam.monotonic()
+            self._is_fresh = True
+            self._backlog = self._selection.candidates(self._listing.find(self._ledger_names))
+            ended = seam.monotonic()
+            self._backlog_until = ended + _KEPT_TIMES * (ended - begun)
+        return self._backlog
+
+    def _ledger_names(self, folder: str) -> AbstractSet[str]:
+        """Return the names that need no second look: none where versions count."""
+        if self._options.identity == "path_and_version" and self._options.on_change != "ignore":
+            return frozenset()
+        return self._ledger.known(folder)
+
+    def _refreshed(self, file: FoundFile) -> FoundFile | None:
+        """Return a listed file as it is now, None when it is gone; a listing of this moment is taken at its word."""
+        if self._is_fresh:
+            return file
+        seen = self._listing.refreshed(file)
+        if seen is None or (self._options.stable_for and self._selection.wait_s(seen)):
+            return None
+        return seen
+
+    def _digest(self, file: FoundFile) -> str:
+        return digest_of(self._places.at(file.path).access, file)
+
+    def _footer_rows(self, file: FoundFile) -> int:
+        return self._reader.footer_rows(unit_of(file, None))
+
+
+def _end(after: Offset | None, units: FileUnits) -> Offset:
+    """Return the offset after some units: running totals, for people and for order."""
+    before = {"files": 0, "batches": 0} | (after or {})
+    return {"files": _count(before, "files") + len(units.files), "batches": _count(before, "batches") + 1}
+
+
+def _count(offset: Offset, key: str) -> int:
+    value = offset[key]
+    return value if isinstance(value, int) else 0
+
+
+def _refuse_archive_inside(options: FileOptions, places: Places, listing: FileListing) -> None:
+    """Refuse an archive that the source would list again. Raises ConfigError."""
+    if not isinstance(options.after_commit, ArchiveTo):
+        return
+    archive = places.localised(options.after_commit.archive).rstrip("/")
+    if (pattern := listing.reaches(archive)) is not None:
+        raise ConfigError(
+            f"the archive {archive!r} lies inside {pattern.text!r}, which would read it again",
+            where="after_commit.archive",
+            hint="archive to a folder outside the source",
+        )

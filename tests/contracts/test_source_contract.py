@@ -1,0 +1,153 @@
+"""What every source keeps, whatever it reads from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from etl.balance import Tally
+from etl.model import PlannedInput, ReadLimit
+from etl.sources.contract import Source, SourceSite
+from etl.sources.file_options import FileOptions
+from etl.sources.files import FileSource
+from etl.storage import LocalStorage, open_filesystem
+from etl.testing import ManualClock, MemorySource
+from tests.servers import S3Bucket
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A source that can be opened anew over the same input and ledger, and fed one unit of ids at a time."""
+
+    open: Callable[[], Source]
+    add: Callable[[int, list[int]], None]
+
+
+def file_setup(root: Path) -> Setup:
+    (root / "in").mkdir()
+
+    def add(number: int, ids: list[int]) -> None:
+        (root / "in" / f"{number}.jsonl").write_text("".join(f'{{"id": {each}}}\n' for each in ids))
+
+    clock = ManualClock()
+    site = SourceSite("s", root, LocalStorage(root / "ledger", clock), clock)
+    return Setup(lambda: FileSource(FileOptions(path="in", order="name"), None, site), add)
+
+
+def object_setup(root: Path, bucket: S3Bucket) -> Setup:
+    filesystem, name = open_filesystem(bucket.url, bucket.options)
+
+    def add(number: int, ids: list[int]) -> None:
+        filesystem.pipe_file(f"{name}/in/{number}.jsonl", "".join(f'{{"id": {each}}}\n' for each in ids).encode())
+
+    clock = ManualClock()
+    site = SourceSite("s", root, LocalStorage(root / "ledger", clock), clock, bucket.storage_options)
+    return Setup(lambda: FileSource(FileOptions(path=f"{bucket.url}/in", order="name"), None, site), add)
+
+
+def memory_setup() -> Setup:
+    source = MemorySource()
+    return Setup(lambda: source, lambda _, ids: source.add([{"id": each} for each in ids]))
+
+
+@pytest.fixture(params=["files", pytest.param("files on S3", marks=pytest.mark.s3), "memory"])
+def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
+    if request.param == "files":
+        yield file_setup(tmp_path)
+    elif request.param == "memory":
+        yield memory_setup()
+    else:
+        yield object_setup(tmp_path, request.getfixturevalue("s3_bucket"))
+
+
+NO_LIMIT = ReadLimit()
+
+
+def latest(source: Source, after: PlannedInput | None, limit: ReadLimit = NO_LIMIT) -> PlannedInput:
+    planned = source.latest(after.span.end if after else None, limit)
+    assert planned is not None
+    return planned
+
+
+def ids(source: Source, planned: PlannedInput) -> list[int]:
+    schema = source.infer(planned, None)
+    return source.read(planned, schema, (), Tally()).rows.collect()["id"].to_list()
+
+
+def test_nothing_new_is_none(setup: Setup) -> None:
+    source = setup.open()
+    source.restore([])
+    assert source.latest(None, NO_LIMIT) is None
+
+
+def test_looking_takes_nothing_and_accepting_does(setup: Setup) -> None:
+    setup.add(0, [1])
+    source = setup.open()
+    first = latest(source, None)
+    assert latest(source, None) == first
+    source.accept(0, first)
+    assert source.latest(first.span.end, NO_LIMIT) is None
+
+
+def test_spans_follow_one_another_and_offsets_are_not_empty(setup: Setup) -> None:
+    for number in range(3):
+        setup.add(number, [number])
+    source = setup.open()
+    plans: list[PlannedInput] = []
+    for batch_id in range(3):
+        plans.append(latest(source, plans[-1] if plans else None, ReadLimit(max_files=1)))
+        source.accept(batch_id, plans[-1])
+    assert [plan.span.start for plan in plans] == [None, plans[0].span.end, plans[1].span.end]
+    assert all(plan.span.end for plan in plans)
+    assert [each for plan in plans for each in ids(source, plan)] == [0, 1, 2]
+
+
+def test_at_least_one_unit_is_taken(setup: Setup) -> None:
+    setup.add(0, [1, 2, 3])
+    source = setup.open()
+    assert ids(source, latest(source, None, ReadLimit(max_files=1, max_bytes=1))) == [1, 2, 3]
+
+
+def test_reading_again_gives_the_same_rows_each_counted_as_read(setup: Setup) -> None:
+    setup.add(0, [1, 2])
+    setup.add(1, [3])
+    source = setup.open()
+    planned = latest(source, None)
+    schema = source.infer(planned, None)
+    assert schema == {"id": "int64"}
+    for _ in range(2):
+        tally = Tally()
+        reading = source.read(planned, schema, ("_source_file", "_source_offset", "_source_modified_at"), tally)
+        frame = reading.rows.collect()
+        assert frame["id"].to_list() == [1, 2, 3]
+        assert frame.columns == ["id", "_source_file", "_source_offset", "_source_modified_at"]
+        assert frame.schema["_source_offset"] == pl.Int64
+        assert frame.schema["_source_modified_at"] == pl.Datetime("us", "UTC")
+        assert tally.counts()["read"] == 3
+
+
+def test_a_restored_source_goes_on_where_the_plans_end_and_a_repeated_plan_does_no_harm(setup: Setup) -> None:
+    setup.add(0, [1])
+    first = latest(setup.open(), None)
+    setup.add(1, [2])
+    source = setup.open()
+    for _ in range(2):
+        source.restore([(0, first)])
+    second = latest(source, first)
+    assert ids(source, second) == [2]
+
+
+def test_acknowledging_and_folding_may_repeat_and_change_nothing_that_is_offered(setup: Setup) -> None:
+    setup.add(0, [1])
+    source = setup.open()
+    planned = latest(source, None)
+    source.accept(0, planned)
+    for _ in range(2):
+        source.acknowledge(0, planned)
+        source.fold(0)
+    assert source.latest(planned.span.end, NO_LIMIT) is None
+    assert source.folded_upto in {None, 0}

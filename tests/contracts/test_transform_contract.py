@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from etl.balance import Tally, check_balance
+from etl.errors import ConfigError
+from etl.model import SYSTEM_COLUMNS, BatchPlan
+from etl.transforms import TRANSFORMS
+from etl.transforms.contract import TransformSite
+
+PLAN = BatchPlan(0, datetime(2024, 3, 5, tzinfo=UTC), {}, {}, "definition")
+
+SCHEMA = pl.Schema(
+    {
+        "_source_file": pl.String(),
+        "id": pl.Int64(),
+        "name": pl.String(),
+        "tags": pl.List(pl.String()),
+        "place": pl.Struct({"city": pl.String(), "zip": pl.Int64()}),
+        "jan": pl.Float64(),
+        "feb": pl.Float64(),
+        "_batch_id": pl.Int64(),
+    }
+)
+
+CASES: dict[str, list[Any]] = {
+    "filter": ["id > 2", ["id > 2", "name <> 'b'"]],
+    "select": [["name", "id"], {"twice": "id * 2", "one": "1"}],
+    "with_columns": [{"twice": "id * 2", "name": "UPPER(name)"}],
+    "rename": [{"id": "name", "name": "id"}],
+    "drop": [["name", "place"]],
+    "cast": [{"id": "int32", "jan": "float32"}],
+    "fill_null": [0, {"name": "nobody"}],
+    "explode": [["tags"]],
+    "unnest": [["place"]],
+    "unpivot": [{"on": ["jan", "feb"], "index": ["id"]}, {"on": ["jan", "feb"], "variable_name": "month"}],
+    "sql": ["SELECT * EXCLUDE (tags), id + 1 AS next FROM input WHERE id > 2 OR name IS NULL"],
+    "python": ["shop:cheap", "shop.deep.nested:twice"],
+}
+EVERY = [(key, value) for key, values in CASES.items() for value in values]
+every_transform = pytest.mark.parametrize(("key", "value"), EVERY, ids=[f"{key}-{value}" for key, value in EVERY])
+
+ROW = st.fixed_dictionaries(
+    {
+        "_source_file": st.just("a.jsonl"),
+        "id": st.none() | st.integers(-5, 5),
+        "name": st.none() | st.sampled_from(["a", "b", ""]),
+        "tags": st.none() | st.lists(st.none() | st.sampled_from(["x", "y"]), max_size=3),
+        "place": st.none() | st.fixed_dictionaries({"city": st.just("Berlin"), "zip": st.none() | st.integers(0, 9)}),
+        "jan": st.none() | st.sampled_from([0.5, 1.0]),
+        "feb": st.none() | st.sampled_from([0.25, 2.0]),
+        "_batch_id": st.just(7),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    nested = folder / "transforms" / "shop" / "deep"
+    nested.mkdir(parents=True)
+    (folder / "transforms" / "shop.py").write_text(
+        "import polars as pl\n\ndef cheap(rows):\n    return rows.filter(pl.col('id') < 3)\n"
+    )
+    (nested / "nested.py").write_text(
+        "import polars as pl\n\ndef twice(rows):\n    return rows.with_columns(n=pl.lit([1, 2])).explode('n')\n"
+    )
+    return folder
+
+
+def made(key: str, value: object, folder: Path) -> Any:
+    kind = TRANSFORMS[key]
+    return kind(kind.options_model.model_validate(value), TransformSite(folder, 0))
+
+
+def passed(step: Any, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    tally = Tally()
+    tally.add("read", frame.height)
+    rows = step.apply(frame.lazy(), PLAN, tally).collect()
+    tally.add("written", rows.height)
+    return rows, tally.counts()
+
+
+def multiset(*frames: pl.DataFrame) -> Counter[str]:
+    return Counter(str(row) for frame in frames for row in frame.rows())
+
+
+def test_every_transform_is_under_contract() -> None:
+    assert CASES.keys() == TRANSFORMS.keys()
+    assert {key: kind.label for key, kind in TRANSFORMS.items()} == {key: key for key in TRANSFORMS}
+
+
+@every_transform
+def test_the_columns_are_those_announced_before_a_row_moves(key: str, value: object, project: Path) -> None:
+    step = made(key, value, project)
+
+    rows, _ = passed(step, pl.DataFrame(schema=SCHEMA))
+
+    assert rows.schema == step.output_schema(SCHEMA)
+    assert rows.height == 0
+
+
+@every_transform
+def test_system_columns_survive(key: str, value: object, project: Path) -> None:
+    announced = made(key, value, project).output_schema(SCHEMA)
+
+    assert {name: announced[name] for name in announced if name in SYSTEM_COLUMNS} == {
+        "_source_file": pl.String(),
+        "_batch_id": pl.Int64(),
+    }
+
+
+@every_transform
+@settings(max_examples=8, deadline=None)
+@given(rows=st.lists(ROW, max_size=8), cut=st.integers(0, 8))
+def test_any_split_gives_the_same_rows_and_counts_and_balances(
+    key: str, value: object, project: Path, rows: list[dict[str, Any]], cut: int
+) -> None:
+    step = made(key, value, project)
+    frame = pl.DataFrame(rows, schema=SCHEMA)
+
+    whole, counts = passed(step, frame)
+    head, counts_of_head = passed(step, frame.head(cut))
+    tail, counts_of_tail = passed(step, frame.slice(cut))
+
+    assert multiset(whole) == multiset(head, tail)
+    assert counts == {fate: counts_of_head[fate] + counts_of_tail[fate] for fate in counts}
+    assert min(counts.values()) >= 0
+    check_balance(counts, where=key)
+
+
+@every_transform
+def test_the_counts_are_right_when_rows_stream_in_many_pieces(
+    key: str, value: object, project: Path, tmp_path: Path
+) -> None:
+    row = {"id": 1, "name": "a", "tags": ["x", "y"], "place": {"city": "Berlin", "zip": 1}, "jan": 0.5, "feb": None}
+    pieces = 300_000
+    frame = pl.DataFrame([row | {"_source_file": "f", "_batch_id": 0}], schema=SCHEMA)
+    frame.select(pl.all().repeat_by(pieces).explode()).write_parquet(tmp_path / "in.parquet", row_group_size=40_000)
+    tally = Tally()
+    tally.add("read", pieces)
+
+    made(key, value, project).apply(pl.scan_parquet(tmp_path / "in.parquet"), PLAN, tally).sink_parquet(
+        tmp_path / "out.parquet"
+    )
+
+    tally.add("written", pl.scan_parquet(tmp_path / "out.parquet").select(pl.len()).collect().item())
+    check_balance(tally.counts(), where=key)
+
+
+@every_transform
+def test_a_missing_column_is_refused_at_its_place(key: str, value: object, project: Path) -> None:
+    step = made(key, value, project)
+    if value == 0:
+        pytest.skip("a value for all columns names none")
+
+    with pytest.raises(ConfigError) as caught:
+        step.output_schema(pl.Schema({"other": pl.Int64()}) if key != "python" else pl.Schema({"ids": pl.Int64()}))
+
+    assert caught.value.where == f"transforms[0].{key}"
+    assert caught.value.hint
