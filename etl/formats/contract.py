@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from etl.model import Schema
 
-CHUNK_BYTES = 8_000_000
+CHUNK_BYTES = 4_000_000
 """How much of a file is read and parsed at a time; memory per worker is a small multiple of it."""
 
 MAX_LINE_BYTES = 64_000_000
@@ -36,13 +36,27 @@ class FileOpener:
 class Chunk:
     """Some consecutive rows of a file.
 
-    ``frame`` has exactly the columns of the reading schema, in order. ``offsets`` (Int64, one per row, rising, named
-    ``_source_offset``) is the byte where the row's line starts in the uncompressed NDJSON file, or the row's number,
-    from 0, in a CSV or Parquet file.
+    ``frame`` has exactly the columns of the reading schema, in order; ``rows`` is its height, which a frame without
+    columns does not tell. ``offsets`` (Int64, one per row, rising, named ``_source_offset``) is the
+    byte where the row's line starts in the uncompressed NDJSON file, or the row's number, from 0, in a CSV or Parquet
+    file.
     """
 
     frame: pl.DataFrame
-    offsets: pl.Series
+    rows: int
+    locate: Callable[[], pl.Series]
+
+    @property
+    def offsets(self) -> pl.Series:
+        """Where each row is; found only when asked for."""
+        return self.locate()
+
+
+def numbers(first: int, rows: int) -> pl.Series:
+    """Return the numbers of consecutive rows, as ``_source_offset``."""
+    import polars as pl
+
+    return pl.int_range(first, first + rows, eager=True).alias("_source_offset")
 
 
 Task: TypeAlias = Callable[[], Iterator[Chunk]]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
 from etl.errors import ConfigError, SchemaDriftError, SourceError
 from etl.formats.compressed import decompressed
-from etl.formats.contract import Chunk, FileOpener, Task
+from etl.formats.contract import Chunk, FileOpener, Task, numbers
 from etl.formats.json_values import EXACT, check_digits, convert_text
 from etl.formats.lines import BadRow, located, row_error
 from etl.formats.records import Dialect, walk, whole_records
@@ -46,8 +47,9 @@ class TsvOptions(CsvOptions):
 class Csv:
     """Reads CSV strictly, columns by name. Blank lines are no rows; a quoted empty field is text, an unquoted one null.
 
-    CSV has no types: without a declared one every column is ``string``. A declared number is read as a number
-    (``007`` is 7, blanks around it do not count), a boolean as ``true false 1 0`` in any case.
+    CSV has no types: without a declared one every column is ``string``. A declared integer is decimal digits,
+    perhaps with ``-`` before them, and has the value that Python's ``int`` gives: ``007`` is 7, blanks around it do
+    not count; ``0x10 1_000 +1 1.0`` are refused. A boolean is ``true false 1 0`` in any case.
     """
 
     options_model: type[CsvOptions] = CsvOptions
@@ -84,7 +86,7 @@ class Csv:
             if not piece.strip():
                 continue
             frame = pl.DataFrame(self._table(file, start, piece, _Columns(names, schema, self.options)))
-            yield Chunk(frame, pl.int_range(offset, offset + frame.height, eager=True).alias("_source_offset"))
+            yield Chunk(frame, frame.height, partial(numbers, offset, frame.height))
             offset += frame.height
 
     def _pieces(self, file: FileOpener, names: list[str]) -> Iterator[tuple[int, bytes, list[str]]]:
@@ -123,13 +125,12 @@ class Csv:
         return found, end
 
     def _table(self, file: FileOpener, start: int, piece: bytes, columns: _Columns) -> pa.Table:
-        import polars as pl
         import pyarrow as pa
 
         try:
             return columns.read(piece)
         except pa.ArrowInvalid:
-            starts = pl.Series([begin for begin, _, _ in walk(piece, self._dialect)], dtype=pl.Int64)
+            starts = [begin for begin, _, _ in walk(piece, self._dialect)]
         try:
             return located(piece, starts, lambda part, _: columns.read(part))
         except BadRow as exc:
@@ -151,6 +152,7 @@ class _Columns:
         self._options = options
         self._texts = [name for name in schema if schema[name] in _TEXT_TYPES]
         self._floats = [name for name in names if schema[name] in ("float32", "float64")]
+        self._integers = [name for name in names if "int" in str(schema[name])]
 
     def read(self, piece: bytes) -> pa.Table:
         """Return records as a table of the schema's columns. Raises ArrowInvalid where a field does not fit."""
@@ -160,6 +162,7 @@ class _Columns:
             converted = convert_text(table.column(place).combine_chunks(), str(self._schema[name]), name)
             table = table.set_column(place, name, converted)
         check_digits(table, self._schema)
+        self._check_integers(piece)
         self._check_floats(piece, table)
         return table
 
@@ -183,6 +186,20 @@ class _Columns:
                 quoted_strings_can_be_null=False,
             ),
         )
+
+    def _check_integers(self, piece: bytes) -> None:
+        """Refuse hexadecimal numbers, which pyarrow takes for integers. Raises ArrowInvalid."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if not (self._integers and (b"0x" in piece or b"0X" in piece)):
+            return
+        texts = self._parsed(piece, dict.fromkeys(self._integers, "string"), [])
+        for name in self._integers:
+            column = texts.column(name)
+            found = column.filter(pc.match_substring_regex(column, "^[ \\t]*0[xX]"))
+            if len(found):
+                raise pa.ArrowInvalid(f"column {name}: {found[0].as_py()} is hexadecimal; write decimal digits")
 
     def _check_floats(self, piece: bytes, table: pa.Table) -> None:
         """Refuse numbers that became infinity or another integer in a float column. Raises ArrowInvalid."""

@@ -8,7 +8,7 @@ UTF-8; a first line ``null`` kills the process. Here every line is known to star
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from etl.errors import RowError
@@ -38,23 +38,52 @@ class BadRow(Exception):  # noqa: N818  carries a place, never reaches a user
         self.reason = reason
 
 
-def line_starts(piece: bytes) -> pl.Series:
-    """Return the byte (UInt32) at which each line that is not blank starts; ``piece`` holds whole lines.
+class Lines:
+    """The lines of a piece that are not blank, each known to be ``{…}``; ``piece`` holds whole lines.
 
+    Counting them costs a fraction of finding where each starts, which is done when asked for.
     Raises BadRow for invalid UTF-8 and for a line that is not ``{…}``.
     """
+
+    def __init__(self, piece: bytes) -> None:
+        self._units = _units(piece if piece.endswith(b"\n") else piece + b"\n")
+        _check_text(piece, self._units)
+        self._starts = None if self._are_plain() else _as_starts(_careful_starts(piece))
+        self._rows = int((self._units == _NEWLINE).sum()) if self._starts is None else len(self._starts)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return self._rows
+
+    def _are_plain(self) -> bool:
+        """Tell whether every line starts with ``{`` and ends with ``}``: no blank one, no padding, no CR."""
+        first, last = self._units[0], self._units[-2] if len(self._units) > 1 else None
+        before, after = self._units.head(-1), self._units.slice(1)
+        is_end = before == _NEWLINE
+        is_start_wrong = (is_end & (after != _OPEN)).any()
+        is_end_wrong = ((after == _NEWLINE) & (before != _CLOSE)).any()
+        return first == _OPEN and last == _CLOSE and not is_start_wrong and not is_end_wrong
+
+    @property
+    def starts(self) -> pl.Series:
+        """The byte (UInt32) at which each line starts."""
+        if self._starts is None:
+            ends = (self._units == _NEWLINE).arg_true()
+            self._starts = _as_starts([0]).append(ends.head(len(ends) - 1) + 1)
+        return self._starts
+
+
+def _units(piece: bytes) -> pl.Series:
     import polars as pl
     import pyarrow as pa
 
-    if not piece.endswith(b"\n"):
-        piece += b"\n"
-    units = pl.Series(pa.Array.from_buffers(pa.uint8(), len(piece), [None, pa.py_buffer(piece)]))
-    ends = (units == _NEWLINE).arg_true()
-    starts = pl.concat([pl.Series([0], dtype=ends.dtype), ends.head(len(ends) - 1) + 1])
-    _check_text(piece, units)
-    if (units.gather(starts) == _OPEN).all() and (units.gather(ends - 1) == _CLOSE).all():
-        return starts
-    return pl.Series(list(_careful_starts(piece)), dtype=ends.dtype)
+    return pl.Series(pa.Array.from_buffers(pa.uint8(), len(piece), [None, pa.py_buffer(piece)]))
+
+
+def _as_starts(numbers: Iterable[int]) -> pl.Series:
+    import polars as pl
+
+    return pl.Series(list(numbers), dtype=pl.UInt32)
 
 
 def _check_text(piece: bytes, units: pl.Series) -> None:
@@ -124,23 +153,27 @@ def lines_between(stream: BinaryIO, file: FileOpener, first: int, last: int) -> 
     return max(first - 1, 0) + start, b"".join(parts)
 
 
-def located(piece: bytes, starts: pl.Series, parse: Callable[[bytes, int], T]) -> T:
-    """Return ``parse(piece, rows)``. Raises BadRow with the first row at which parsing fails, found by halving."""
+def located(piece: bytes, starts: Lines | Sequence[int], parse: Callable[[bytes, int], T]) -> T:
+    """Return ``parse(piece, rows)``, one row per start.
+
+    Raises BadRow with the first row at which parsing fails, found by halving.
+    """
     import pyarrow as pa
 
     try:
         return parse(piece, len(starts))
     except pa.ArrowInvalid as exc:
         reason = exc
+    places = starts.starts if isinstance(starts, Lines) else starts
     good, bad = 0, len(starts)
     while bad - good > 1:
         middle = (good + bad) // 2
         try:
-            parse(piece[: starts[middle]], middle)
+            parse(piece[: places[middle]], middle)
             good = middle
         except pa.ArrowInvalid as exc:
             bad, reason = middle, exc
-    raise BadRow(starts[good], in_words(str(reason))) from reason
+    raise BadRow(places[good], in_words(str(reason))) from reason
 
 
 def in_words(message: str) -> str:

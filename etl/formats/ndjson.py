@@ -20,7 +20,7 @@ from etl.formats.json_values import (
     needs_conversion,
     unknown_paths,
 )
-from etl.formats.lines import BadRow, in_words, line_starts, lines_between, located, row_error, whole_lines
+from etl.formats.lines import BadRow, Lines, in_words, lines_between, located, row_error, whole_lines
 from etl.options import Options
 from etl.schema import leaves
 from etl.widening import merge
@@ -44,10 +44,14 @@ class Ndjson:
 
     def __init__(self, options: NdjsonOptions | None = None) -> None:
         self.options = options or NdjsonOptions()
+        self._layout: _Layout | None = None
 
     def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
         """Return one task per piece of a large plain file, one for any other."""
-        reading = _Reading(file, schema)
+        layout = self._layout
+        if layout is None or layout.schema != schema:
+            layout = self._layout = _Layout(schema)
+        reading = _Reading(file, layout)
         if file.size_bytes <= file.chunk_bytes:
             yield reading.stream
             return
@@ -72,17 +76,24 @@ class Ndjson:
         return widened(known or {}, found, where=file.path)
 
 
+class _Layout:
+    """What a reading schema means to the parser; made once for all files of a batch."""
+
+    def __init__(self, schema: Schema) -> None:
+        import pyarrow as pa
+
+        self.schema = schema
+        self.types = pa.schema([pa.field(name, json_type(tree)) for name, tree in schema.items()])
+        self.unknown = {path for name, tree in schema.items() for path in unknown_paths(tree, f"/{name}")}
+        self.converted = {name: tree for name, tree in schema.items() if needs_conversion(tree)}
+
+
 class _Reading:
     """One file being read with one schema."""
 
-    def __init__(self, file: FileOpener, schema: Schema) -> None:
-        import pyarrow as pa
-
+    def __init__(self, file: FileOpener, layout: _Layout) -> None:
         self._file = file
-        self._schema = schema
-        self._types = pa.schema([pa.field(name, json_type(tree)) for name, tree in schema.items()])
-        self._unknown = {path for name, tree in schema.items() for path in unknown_paths(tree, f"/{name}")}
-        self._converted = {name: tree for name, tree in schema.items() if needs_conversion(tree)}
+        self._layout = layout
 
     def stream(self) -> Iterator[Chunk]:
         """Read the file from start to end."""
@@ -100,21 +111,23 @@ class _Reading:
         import polars as pl
 
         try:
-            starts = line_starts(piece)
-            if not len(starts):
+            lines = Lines(piece)
+            if not len(lines):
                 return
-            table = located(piece, starts, self._table)
-            _check_rounding(piece, starts, table, self._schema)
+            table = located(piece, lines, self._table)
+            _check_rounding(piece, lines, table, self._layout.schema)
         except BadRow as exc:
             raise row_error(self._file, start, piece, exc) from exc
-        yield Chunk(pl.DataFrame(table), (starts.cast(pl.Int64) + start).alias("_source_offset"))
+        yield Chunk(pl.DataFrame(table), len(lines), partial(_offsets, lines, start))
 
     def _table(self, piece: bytes, rows: int) -> pa.Table:
         import pyarrow as pa
         import pyarrow.json as pj
 
         try:
-            table = read_json(piece, pj.ParseOptions(explicit_schema=self._types, unexpected_field_behavior="error"))
+            table = read_json(
+                piece, pj.ParseOptions(explicit_schema=self._layout.types, unexpected_field_behavior="error")
+            )
         except pa.ArrowInvalid as exc:
             if self._is_drift(str(exc)):
                 raise SchemaDriftError(
@@ -122,15 +135,21 @@ class _Reading:
                 ) from exc
             raise
         check_rows(table, rows)
-        for name, tree in self._converted.items():
+        for name, tree in self._layout.converted.items():
             place = table.schema.get_field_index(name)
             table = table.set_column(place, name, convert(table.column(place).combine_chunks(), tree, name))
-        check_digits(table, self._schema)
+        check_digits(table, self._layout.schema)
         return table
 
     def _is_drift(self, message: str) -> bool:
         changed = re.search(r"Column\((.*)\) changed from object to ", message)
-        return "unexpected field" in message or (changed is not None and changed[1] in self._unknown)
+        return "unexpected field" in message or (changed is not None and changed[1] in self._layout.unknown)
+
+
+def _offsets(lines: Lines, start: int) -> pl.Series:
+    import polars as pl
+
+    return (lines.starts.cast(pl.Int64) + start).alias("_source_offset")
 
 
 def read_json(piece: bytes, options: pj.ParseOptions) -> pa.Table:
@@ -150,13 +169,11 @@ def check_rows(table: pa.Table, rows: int) -> None:
         raise pa.ArrowInvalid("more than one JSON value on a line")
 
 
-def _check_rounding(
-    piece: bytes, starts: pl.Series, table: pa.Table, schema: Schema, *, largest: int | None = None
-) -> None:
+def _check_rounding(piece: bytes, lines: Lines, table: pa.Table, schema: Schema, *, largest: int | None = None) -> None:
     """Refuse integers that a float column would round, or (``largest``) that are beyond it. Raises BadRow."""
     if not any(has_rounded(part) for column in table.columns for part in column.chunks):
         return
-    for start in starts:
+    for start in lines.starts:
         end = piece.find(b"\n", start)
         if reason := find_rounded(piece[start : end if end >= 0 else None], schema, largest):
             raise BadRow(start, reason)
@@ -174,16 +191,16 @@ def _infer_piece(file: FileOpener, start: int, piece: bytes, known: Schema) -> S
         return table
 
     try:
-        starts = line_starts(piece)
-        if not len(starts):
+        lines = Lines(piece)
+        if not len(lines):
             return {}
         # Only the types are right: pyarrow moves values inside lists that hold null when it infers.
-        found = found_schema(located(piece, starts, parse).schema, where=file.path)
+        found = found_schema(located(piece, lines, parse).schema, where=file.path)
         floats = {name: tree for name, tree in found.items() if name not in known and "float64" in leaves(tree)}
         if floats:
             types = pa.schema([pa.field(name, json_type(tree)) for name, tree in floats.items()])
             again = read_json(piece, pj.ParseOptions(explicit_schema=types, unexpected_field_behavior="ignore"))
-            _check_rounding(piece, starts, again, floats, largest=2**63 - 1)
+            _check_rounding(piece, lines, again, floats, largest=2**63 - 1)
     except BadRow as exc:
         raise row_error(file, start, piece, exc) from exc
     return found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from etl.errors import ConfigError, RowError, SchemaDriftError, SourceError
-from etl.formats.contract import Chunk, FileOpener, Task
+from etl.formats.contract import Chunk, FileOpener, Task, numbers
 from etl.options import Options
 from etl.schema import arrow_type, from_arrow, is_list, is_struct
 from etl.widening import is_lossless, merge
@@ -53,7 +54,7 @@ def _chunks(file: FileOpener, schema: Schema) -> Iterator[Chunk]:
         offset = 0
         for batch in _batches(parquet, [name for name in schema if name in found], file):
             frame = pl.DataFrame(_fitted(batch, schema, file, offset))
-            yield Chunk(frame, pl.int_range(offset, offset + batch.num_rows, eager=True).alias("_source_offset"))
+            yield Chunk(frame, batch.num_rows, partial(numbers, offset, batch.num_rows))
             offset += batch.num_rows
 
 

@@ -59,33 +59,37 @@ class Source(Protocol):
         """The newest batch whose units the source's own ledger holds, None for none."""
 
     def restore(self, committed: list[tuple[int, PlannedInput]]) -> None:
-        """Take in, at start, the plans that the source's own ledger does not hold yet, oldest first, with their batch ids.
+        """Take in the plans that the source's own ledger does not hold yet, oldest first, with their batch ids.
 
-        Called at start, before ``latest``, as often as there are such plans. *Repeat*: a plan that the ledger holds already is ignored.
+        Called at start, before ``latest``, as often as there are such plans.
+        *Repeat*: a plan that the ledger holds already is ignored.
         """
 
     def latest(self, after: Offset | None, limit: ReadLimit) -> PlannedInput | None:
-        """Return the next units after ``after`` within ``limit``, None when there is nothing new. Looks, takes nothing."""
+        """Return the next units after ``after`` within ``limit``, None for none. Looks, takes nothing."""
 
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember that the plan record of ``planned`` is durable: ``latest`` must not offer it again."""
 
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
-        """Return the same units as they are now, without those that may go missing. Only before anything of them was published.
+        """Return the same units as they are now, without those that may go missing.
 
-        Raises ``cause`` (or another SourceError) where the options forbid to go on.
+        Called only before anything of them was published. Raises ``cause`` (or another SourceError) where
+        the options forbid to go on.
         """
 
     def infer(self, planned: PlannedInput, schema: Schema | None) -> Schema:
-        """Return ``schema`` widened by every column and field that the units hold; the result depends on the units alone.
+        """Return ``schema`` widened by every column and field that the units hold.
 
-        Raises RowError where a value contradicts a type of ``schema``, naming file, row and reason.
+        The result depends on the units alone. Raises RowError where a value contradicts a type of ``schema``, naming
+        file, row and reason.
         """
 
     def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
-        """Return the rows of the units, with the ``system`` columns named. *Repeat*: gives the same rows again, or raises.
+        """Return the rows of the units, with the ``system`` columns named.
 
-        Raises (while the rows stream) SourceChangedError, SchemaDriftError, RowError.
+        *Repeat*: gives the same rows again, or raises. Raises (while the rows stream) SourceChangedError,
+        SchemaDriftError, RowError.
         """
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:

@@ -178,9 +178,15 @@ class _CheckedStream(io.RawIOBase):
         """Fill ``buffer``; returns how many bytes came."""
         try:
             content = self._handle.read(len(buffer))
-        except OSError as exc:
+        except Exception as exc:  # also what a store's library raises of its own: a checksum that differs
             self._check()
             raise SourceError(f"cannot be read: {exc}", where=self._unit.path) from exc
+        if not content and self._handle.tell() < self._unit.size_bytes:
+            raise SourceError(
+                f"ends after {self._handle.tell()} of {self._unit.size_bytes} bytes",
+                where=self._unit.path,
+                hint="the store cut its answer short; run again",
+            )
         buffer[: len(content)] = content
         return len(content)
 

@@ -45,14 +45,16 @@ class FileColumns:
         import polars as pl
 
         found = {
-            "_source_file": pl.lit(unit.path),
-            "_source_offset": pl.lit(chunk.offsets),
-            "_source_modified_at": pl.lit(_moment(unit.modified_ns), dtype=pl.Datetime("us", "UTC")),
+            "_source_file": lambda: pl.lit(unit.path),
+            "_source_offset": lambda: pl.lit(chunk.offsets),
+            "_source_modified_at": lambda: pl.lit(_moment(unit.modified_ns), dtype=pl.Datetime("us", "UTC")),
         }
-        added = {name: found[name] for name in self._system}
+        added = {name: found[name]() for name in self._system}
         for key, value in self._keys(unit).items():
             if key in self._types:
                 added[key] = pl.lit(self._typed(key, value, unit).new_from_index(0, chunk.frame.height))
+        if not added:
+            return chunk.frame
         return chunk.frame.with_columns(**added).select(self.polars_schema.names())
 
     def _keys(self, unit: UnitRow) -> dict[str, str | None]:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from etl.errors import SourceError
+from etl.errors import EtlError, SourceError
 from etl.seam import Seam
 from etl.sources.file_access import FileAccess, LocalAccess, is_same_version
 from etl.sources.file_places import Places
@@ -41,7 +41,9 @@ class FileDisposal:
             if self._archive is not None:
                 self._store(access, unit, f"{self._archive}/{relative}")
             self._seam.effect("source.delete", lambda: access.remove(unit.path))
-        except OSError as exc:
+        except EtlError:
+            raise
+        except Exception as exc:  # also what a store's library raises of its own
             raise SourceError(f"cannot be disposed of: {exc}", where=unit.path, hint="mend `after_commit`") from exc
 
     def _store(self, access: FileAccess, unit: UnitRow, target: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from etl.errors import ConfigError
 from etl.formats import FORMATS
@@ -53,27 +53,32 @@ class FileOptions(Options):
             parse_pattern(pattern)
         return value
 
-    @model_validator(mode="after")
-    def _agree(self) -> FileOptions:
-        if (self.path is None) == (not self.include):
-            raise ValueError("give either `path` or `include`")
-        if self.on_change != "ignore" and self.identity != "path_and_version":
-            raise ValueError(
-                f"on_change: {self.on_change} needs identity: path_and_version, the only one that sees changes"
-            )
-        self._check_format_options()
-        return self
-
-    def _check_format_options(self) -> None:
-        if not self.format_options:
-            return
-        if self.format is None:
-            raise ValueError("format_options need `format`: they belong to one of them")
+    @field_validator("format_options")
+    @classmethod
+    def _options_are_those_of_the_format(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if not value or "format" not in info.data:
+            return value
+        if info.data["format"] is None:
+            raise ValueError("needs `format`: the options belong to one of them")
         try:
-            FORMATS[self.format].options_model.model_validate(self.format_options)
+            FORMATS[info.data["format"]].options_model.model_validate(value)
         except ValidationError as exc:
             faults = (f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in exc.errors())
-            raise ValueError(f"format_options: {'; '.join(faults)}") from exc
+            raise ValueError("; ".join(faults)) from exc
+        return value
+
+    @field_validator("on_change")
+    @classmethod
+    def _changes_are_seen(cls, value: str, info: ValidationInfo) -> str:
+        if value != "ignore" and info.data.get("identity", "path_and_version") != "path_and_version":
+            raise ValueError("needs `identity: path_and_version`, the only one that sees changes")
+        return value
+
+    @model_validator(mode="after")
+    def _names_files_in_one_way(self) -> FileOptions:
+        if (self.path is None) == (not self.include):
+            raise ValueError("give either `path` or `include`")
+        return self
 
     @property
     def patterns(self) -> list[str]:

@@ -165,7 +165,7 @@ class FileReader:
             try:
                 for chunk in task():
                     frames.append(finish(columns.complete(chunk, unit)))
-                    piece.rows.append((index, len(chunk.offsets)))
+                    piece.rows.append((index, chunk.rows))
                     gathered_bytes += int(frames[-1].estimated_size())
                     if gathered_bytes >= self._chunk_bytes:
                         yield _joined(frames, piece)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -9,6 +11,22 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import BatchPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TransformSite:
+    """Where a transform stands: ``folder`` is the project's, ``index`` its place in the list."""
+
+    folder: Path
+    index: int
+
+    def place(self, label: str) -> str:
+        """Return the ``where`` of its errors.
+
+        >>> TransformSite(Path(), 1).place("filter")
+        'transforms[1].filter'
+        """
+        return f"transforms[{self.index}].{label}"
 
 
 class Transform(Protocol):
@@ -25,4 +43,7 @@ class Transform(Protocol):
         """
 
     def apply(self, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
-        """Return the rows changed. Rows that leave or join are counted into ``tally`` where it happens. *Repeat*: the same result."""
+        """Return the rows changed, with those that leave or join counted into ``tally`` where it happens.
+
+        *Repeat*: the same result.
+        """

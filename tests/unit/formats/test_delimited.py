@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Literal
@@ -97,6 +98,16 @@ def test_record_that_is_none_is_named_with_its_line(line: bytes, reason: str, ch
     [
         ("int64", "1.0"),
         ("int64", "1_000"),
+        ("int64", "+1"),
+        ("int64", "1e3"),
+        ("int64", "0x10"),
+        ("int64", " 0X1f"),
+        ("int64", '"0x10"'),
+        ("uint64", "0xffffffffffffffff"),
+        ("int64", "0xFFFFFFFFFFFFFFFF"),
+        ("int8", "0x7f"),
+        ("float64", "0x10"),
+        ("int64", "٣"),
         ("int64", '""'),
         ("int8", "300"),
         ("uint8", "-1"),
@@ -118,6 +129,23 @@ def test_field_that_does_not_fit_is_named_with_line_and_column(kind: str, text: 
         read("csv", b"x,y\n,1\n\n" + text.encode() + b",1\n", {"x": kind, "y": "string"})
     assert caught.value.where == "in/f:4"
     assert caught.value.message.startswith("column x: ")
+
+
+def test_hexadecimal_digits_in_a_text_column_do_no_harm_to_the_integers_beside_it() -> None:
+    content = b"x,y\n 007\t,0x10\n-5,0X\n,0x\n"
+
+    assert read("csv", content, {"x": "int64", "y": "string"}) == [(7, "0x10", 0), (-5, "0X", 1), (None, "0x", 2)]
+
+
+@given(st.from_regex(r"[ \t]?[-+]?[0-9_xXa-f.]{1,5}[ \t]?", fullmatch=True))
+def test_an_integer_field_has_the_value_that_python_gives_its_decimal_digits(text: str) -> None:
+    is_decimal = re.fullmatch(r"-?[0-9]+", text.strip()) is not None
+
+    if is_decimal:
+        assert read("csv", f"x\n{text}\n".encode(), {"x": "int64"}) == [(int(text), 0)]
+    else:
+        with pytest.raises(RowError, match="in/f:2: column x: "):
+            read("csv", f"x\n{text}\n".encode(), {"x": "int64"})
 
 
 def test_declared_types_are_read() -> None:

@@ -1,0 +1,75 @@
+"""``filter``: keeps the rows for which every predicate is true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field, RootModel
+
+from etl.balance import Tally, observed
+from etl.errors import ConfigError
+from etl.expressions import Columns, compile_columns
+from etl.model import BatchPlan
+from etl.transforms.columns import MASK, STRICT
+from etl.transforms.contract import TransformSite
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.expressions import Formula
+
+
+class FilterOptions(RootModel[str | Annotated[list[str], Field(min_length=1)]]):
+    """A predicate, or a list of them that must all be true."""
+
+    model_config = STRICT
+
+
+class Filter:
+    """Keeps a row when all predicates are true; false and null drop it."""
+
+    label = "filter"
+    options_model: ClassVar[type[FilterOptions]] = FilterOptions
+
+    def __init__(self, options: FilterOptions, site: TransformSite) -> None:
+        self._predicates = [options.root] if isinstance(options.root, str) else options.root
+        self._site = site
+        self._where = site.place(self.label)
+
+    def parts(self) -> dict[str, Filter]:
+        """Return a filter for each predicate."""
+        return {text: Filter(FilterOptions(text), self._site) for text in self._predicates}
+
+    def output_schema(self, given: pl.Schema) -> pl.Schema:
+        """Return ``given``. Raises ConfigError for a predicate that is none."""
+        predicate_mask(self._predicates, given, self._where)
+        return given
+
+    def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
+        """Return the rows that pass; the others are counted as ``filtered``."""
+        return kept_rows(rows, predicate_mask(self._predicates, rows.collect_schema(), self._where), tally)
+
+
+def predicate_mask(
+    predicates: Sequence[Formula], given: pl.Schema, where: str, aliases: tuple[str, ...] = ()
+) -> Columns:
+    """Return ``given`` and a column that tells whether all predicates are true. Raises ConfigError."""
+    import polars as pl
+
+    for text in predicates:
+        found = compile_columns({"predicate": text}, given, where=where, aliases=aliases).schema["predicate"]
+        if found != pl.Boolean:
+            raise ConfigError(f"{text}: gives {found}, not true or false", where=where, hint="compare it to something")
+    all_true = predicates[0] if len(predicates) == 1 else " AND ".join(f"({text})" for text in predicates)
+    return compile_columns({**dict.fromkeys(given), MASK: all_true}, given, where=where, aliases=aliases)
+
+
+def kept_rows(rows: pl.LazyFrame, mask: Columns, tally: Tally) -> pl.LazyFrame:
+    """Return the rows whose mask is true, counting those that are not, in the same pass."""
+    import polars as pl
+
+    def count(frame: pl.DataFrame) -> None:
+        tally.add("filtered", frame.height - int(frame[MASK].sum()))
+
+    return observed(mask.apply(rows), count).filter(pl.col(MASK)).drop(MASK)

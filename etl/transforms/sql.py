@@ -1,0 +1,128 @@
+"""``sql``: a rowwise SELECT over ``input``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import RootModel
+
+from etl.balance import Tally
+from etl.errors import ConfigError
+from etl.expressions import Columns, compile_columns, parse
+from etl.model import BatchPlan
+from etl.sql_writer import TABLE
+from etl.transforms.columns import STRICT, refuse_reserved, refuse_twice, require, system_columns
+from etl.transforms.contract import TransformSite
+from etl.transforms.filter import kept_rows, predicate_mask
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.expressions import Formula
+
+_ACROSS = "needs state across batches; use a query over the table: etl query"
+_CLAUSES = {
+    "with_": ("WITH", "write the query without it"),
+    "distinct": ("DISTINCT", f"it {_ACROSS}"),
+    "joins": ("JOIN", "the query sees the rows of `input` alone; join in a query over the tables: etl query"),
+    "laterals": ("LATERAL", "to open a list use the transform explode"),
+    "group": ("GROUP BY", f"it {_ACROSS}"),
+    "having": ("HAVING", f"it {_ACROSS}"),
+    "windows": ("WINDOW", f"it {_ACROSS}"),
+    "qualify": ("QUALIFY", f"it {_ACROSS}"),
+    "order": ("ORDER BY", "rows of a table have no order; sort where you read: etl query"),
+    "limit": ("LIMIT", "which rows come first depends on the batch; sort and limit where you read: etl query"),
+    "offset": ("OFFSET", "which rows come first depends on the batch; sort and limit where you read: etl query"),
+}
+_TAKEN = {"expressions", "from_", "where"}
+
+
+class SqlOptions(RootModel[str]):
+    """The query."""
+
+    model_config = STRICT
+
+
+class Sql:
+    """SELECT … FROM input WHERE …, row by row; system columns that are not named stay."""
+
+    label = "sql"
+    options_model: ClassVar[type[SqlOptions]] = SqlOptions
+
+    def __init__(self, options: SqlOptions, site: TransformSite) -> None:
+        self._where = site.place(self.label)
+        try:
+            self._query = parse(options.root.strip().removesuffix(";"))
+            self._aliases = _check_clauses(self._query)
+        except ConfigError as exc:
+            raise ConfigError(exc.message, where=self._where, hint=exc.hint) from exc.__cause__
+        condition = self._query.args.get("where")
+        self._predicates = [condition.this] if condition else []
+
+    def output_schema(self, given: pl.Schema) -> pl.Schema:
+        """Return the columns of the SELECT list. Raises ConfigError naming the clause or the column."""
+        if self._predicates:
+            predicate_mask(self._predicates, given, self._where, self._aliases)
+        return self._columns(given).schema
+
+    def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
+        """Return the rows that pass WHERE, with the columns of the SELECT list; the others count as ``filtered``."""
+        given = rows.collect_schema()
+        if self._predicates:
+            rows = kept_rows(rows, predicate_mask(self._predicates, given, self._where, self._aliases), tally)
+        return self._columns(given).apply(rows)
+
+    def _columns(self, given: pl.Schema) -> Columns:
+        wanted: list[tuple[str, Formula | None]] = []
+        for item in self._query.expressions:
+            wanted += self._item(item, given)
+        names = [name for name, _ in wanted]
+        refuse_twice(names, self._where)
+        kept: list[tuple[str, Formula | None]] = [(name, None) for name in system_columns(given) if name not in names]
+        return compile_columns(dict(wanted + kept), given, where=self._where, aliases=self._aliases)
+
+    def _item(self, item: Any, given: pl.Schema) -> list[tuple[str, Formula | None]]:  # noqa: ANN401
+        """Return the columns of one item of the SELECT list; None lets a column through."""
+        star = item.this if item.key == "column" and item.this.key == "star" else item
+        if star.key == "star":
+            return [(name, None) for name in self._starred(star, given)]
+        if item.key == "alias":
+            refuse_reserved([item.alias], self._where)
+            return [(item.alias, item.this)]
+        if item.key == "column":
+            return [(item.name, item)]
+        raise ConfigError(f"{item} has no name", where=self._where, hint="write: … AS name")
+
+    def _starred(self, star: Any, given: pl.Schema) -> list[str]:  # noqa: ANN401
+        if star.args.get("rename") or star.args.get("replace"):
+            raise ConfigError(
+                "* takes EXCLUDE only", where=self._where, hint="exclude the column and add it: * EXCLUDE (a), b AS a"
+            )
+        left_out = [column.name for column in star.args.get("except_") or ()]
+        require(left_out, given, self._where)
+        refuse_reserved(left_out, self._where)
+        return [name for name in given if name not in left_out]
+
+
+def _check_clauses(query: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Return the names of ``input`` in the query. Raises ConfigError for any clause but SELECT, FROM and WHERE."""
+    if query.key in ("union", "intersect", "except"):
+        raise ConfigError(f"{query.key.upper()} cannot stand in `sql`", hint="write one SELECT … FROM input")
+    if query.key != "select":
+        raise ConfigError("not a query", hint="write SELECT … FROM input")
+    for clause, value in query.args.items():
+        if value and clause not in _TAKEN:
+            word, hint = _CLAUSES.get(clause, (clause.strip("_").upper(), "write SELECT … FROM input WHERE …"))
+            raise ConfigError(f"{word} cannot stand in `sql`", hint=hint)
+    source = query.args.get("from_")
+    table = source.this if source else None
+    if table is None or table.key != "table" or table.this.key != "identifier" or table.name != TABLE:
+        raise ConfigError(
+            f"reads from {table or 'nothing'}",
+            hint="the query sees the rows as `input`: SELECT … FROM input",
+        )
+    for part, value in table.args.items():
+        if value and part not in ("this", "alias"):
+            word, hint = _CLAUSES.get(part, (part.upper(), "write SELECT … FROM input"))
+            raise ConfigError(f"{word} cannot stand in `sql`", hint=hint)
+    return (table.alias,) if table.alias else ()
