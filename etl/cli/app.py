@@ -1,0 +1,13 @@
+"""The command `etl`: importing the modules of its commands makes them known."""
+
+from __future__ import annotations
+
+from etl.cli import looking, projects, runs, tables
+from etl.cli.session import app
+
+__all__ = ["app", "looking", "main", "projects", "runs", "tables"]
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="etl")

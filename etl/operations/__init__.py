@@ -1,0 +1,1 @@
+"""What people do to pipelines. Functions that return values and never print."""

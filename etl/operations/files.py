@@ -1,0 +1,40 @@
+"""The files of a plan, with what the manifest knows of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from etl.sources.file_units import FileUnits
+
+if TYPE_CHECKING:
+    from etl.model import Json, PlannedInput
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """One unit of a batch. ``rows`` is None where it was not read yet; ``same_as`` names the file that it repeats."""
+
+    path: str
+    size_bytes: int | None = None
+    rows: int | None = None
+    same_as: str | None = None
+
+
+def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
+    """Return the files of a plan, duplicates last; units of other sources by their number.
+
+    ``read`` is what the source said of its units in the manifest.
+    """
+    units: dict[str, Any] = planned.units
+    if "path" not in units:
+        names = next((column for column in units.values() if isinstance(column, list)), [])
+        return [InputFile(str(name)) for name in names]
+    rows = read.get("rows") if isinstance(read, dict) else None
+    counts: list[Any] = rows if isinstance(rows, list) else []
+    files = FileUnits.from_json(units)
+    listed = [
+        InputFile(unit.path, unit.size_bytes, counts[index] if index < len(counts) else None)
+        for index, unit in enumerate(files.files)
+    ]
+    return listed + [InputFile(unit.path, unit.size_bytes, 0, unit.same_as) for unit in files.duplicates]

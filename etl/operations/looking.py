@@ -1,0 +1,110 @@
+"""Looking at a pipeline without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from etl.checkpoint.folder import find_checkpoint
+from etl.checkpoint.recovery import Step
+from etl.errors import EtlError, SourceChangedError, StorageError
+from etl.resumption import restore_source, take_stock
+from etl.seam import Seam
+
+if TYPE_CHECKING:
+    from etl.checkpoint.folder import Checkpoint
+    from etl.model import PlannedInput, ReadLimit, Schema
+    from etl.pipeline import Pipeline
+    from etl.resumption import Standing
+
+T = TypeVar("T")
+
+
+class WithheldError(EtlError):
+    """An effect that a mere look must not have."""
+
+
+class Onlooker(Seam):
+    """A seam through which nothing is ever written, whatever asks for it."""
+
+    def effect(self, name: str, act: Callable[[], T], torn: Callable[[], object] | None = None) -> T:
+        """Refuse. Raises WithheldError."""
+        del act, torn
+        raise WithheldError(f"{name} is withheld: this only looks")
+
+    def sleep(self, delay_s: float) -> None:
+        """Do not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A pipeline and where it stands; ``checkpoint`` and ``standing`` are None before the first run."""
+
+    pipeline: Pipeline
+    checkpoint: Checkpoint | None = None
+    standing: Standing | None = None
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a planned batch waits for the next run to finish it."""
+        return self.standing is not None and self.standing.step is not Step.PLAN
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the unfinished batch has a manifest, so that its input is not read again."""
+        return self.is_unfinished and self.standing is not None and self.standing.manifest is not None
+
+    @property
+    def next_id(self) -> int:
+        """The id of the batch that the next run begins with."""
+        return 0 if self.standing is None else self.standing.committed + 1
+
+    @property
+    def schema(self) -> Schema | None:
+        """The reading schema that the next batch starts from, None where it is still to be inferred."""
+        declared = self.pipeline.source.declared_schema
+        if declared is not None or self.standing is None:
+            return declared
+        return self.standing.schema(self.pipeline.flow.source_name)
+
+
+def look(pipeline: Pipeline, seam: Seam) -> Sight:
+    """Return where a pipeline stands, its source ready to be asked. Raises CheckpointError, TableStateError."""
+    checkpoint = find_checkpoint(pipeline.checkpoint, seam)
+    if checkpoint is None:
+        return Sight(pipeline)
+    pipeline.sink.bind(f"{checkpoint.identity}/main")
+    standing = take_stock(checkpoint, pipeline.flow, mend=False)
+    restore_source(checkpoint, pipeline.flow, standing)
+    return Sight(pipeline, checkpoint, standing)
+
+
+def upcoming(sight: Sight, limit: ReadLimit) -> PlannedInput | None:
+    """Return what waits behind the newest plan, within ``limit``; None for nothing new.
+
+    Also None before the first run of a source that starts at ``now``: what it takes note of then is not read.
+    Raises SourceError.
+    """
+    after = None
+    if sight.standing is not None and sight.standing.plan is not None:
+        after = sight.standing.plan.inputs[sight.pipeline.flow.source_name].span.end
+    try:
+        return sight.pipeline.source.latest(after, limit)
+    except WithheldError:
+        return None
+    except StorageError as exc:
+        if isinstance(exc.__cause__, WithheldError):
+            return None
+        raise
+
+
+def with_current(sight: Sight, planned: PlannedInput, attempt: Callable[[PlannedInput], T]) -> T:
+    """Return ``attempt`` of an input; where its files changed since they were planned, of the files as they are now.
+
+    Raises what the attempt does, or SourceError where the options forbid to go on.
+    """
+    try:
+        return attempt(planned)
+    except SourceChangedError as exc:
+        return attempt(sight.pipeline.source.refresh(planned, exc))

@@ -1,0 +1,111 @@
+"""What the next batch would read and write. Changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import EtlError
+from etl.operations.files import files_of
+from etl.operations.looking import look, upcoming, with_current
+from etl.staging import check_flow
+
+if TYPE_CHECKING:
+    from etl.model import PlannedInput, Schema
+    from etl.operations.files import InputFile
+    from etl.operations.looking import Sight
+    from etl.pipeline import Pipeline
+    from etl.seam import Seam
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A column that the batch would add (``before`` is None) or whose type it would widen."""
+
+    column: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class NextBatch:
+    """What the next run would begin with.
+
+    ``recovery`` says what must be done about an unfinished batch first, and ``files`` are then those of that batch.
+    ``definition`` says how the pipeline differs from the one of the newest plan. ``trouble`` is why the batch would
+    fail, as far as that shows before a row is transformed.
+    """
+
+    pipeline: str
+    table: str
+    batch_id: int
+    recovery: str | None
+    files: tuple[InputFile, ...]
+    size_bytes: int
+    source_changes: tuple[Change, ...]
+    table_changes: tuple[Change, ...]
+    definition: str
+    trouble: EtlError | None
+
+
+def plan_next(pipeline: Pipeline, seam: Seam) -> NextBatch:
+    """Return what the next run would begin with. Raises CheckpointError, TableStateError, SourceError."""
+    sight = look(pipeline, seam)
+    planned = next_input(sight)
+    sources: tuple[Change, ...] = ()
+    tables: tuple[Change, ...] = ()
+    trouble = None
+    if planned is not None and not sight.is_decided:
+        try:
+            sources, tables = with_current(sight, planned, partial(_schema_changes, sight))
+        except EtlError as exc:
+            trouble = exc
+    return NextBatch(
+        pipeline=pipeline.name,
+        table=pipeline.sink.table,
+        batch_id=sight.next_id,
+        recovery=sight.standing.step.value if sight.is_unfinished and sight.standing else None,
+        files=tuple(files_of(planned)) if planned else (),
+        size_bytes=planned.size_bytes if planned else 0,
+        source_changes=sources,
+        table_changes=tables,
+        definition=_definition(sight),
+        trouble=trouble,
+    )
+
+
+def next_input(sight: Sight) -> PlannedInput | None:
+    """Return the input of the unfinished batch, else of the next one; None when there is nothing new."""
+    flow = sight.pipeline.flow
+    if sight.is_unfinished and sight.standing is not None and sight.standing.plan is not None:
+        return sight.standing.plan.inputs[flow.source_name]
+    return upcoming(sight, sight.pipeline.limit)
+
+
+def _schema_changes(sight: Sight, planned: PlannedInput) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+    """Return what the batch would change of the reading schema and of the table. Raises EtlError."""
+    import polars as pl
+
+    flow = sight.pipeline.flow
+    before = sight.schema
+    schema = flow.source.infer(planned, before)
+    rows = check_flow(flow, schema)
+    table: Schema = {} if flow.sink.table_id() is None else flow.sink.prepare(pl.Schema({}))
+    return _changes(before or {}, schema), _changes(table, flow.sink.prepare(rows))
+
+
+def _changes(before: Schema, after: Schema) -> tuple[Change, ...]:
+    return tuple(
+        Change(column, before.get(column), tree) for column, tree in after.items() if before.get(column) != tree
+    )
+
+
+def _definition(sight: Sight) -> str:
+    """Return ``new``, ``unchanged``, or from which batch on an edited pipeline holds."""
+    if sight.standing is None or sight.standing.plan is None:
+        return "new"
+    if sight.standing.plan.definition == sight.pipeline.definition:
+        return "unchanged"
+    first = sight.next_id + 1 if sight.is_decided else sight.next_id
+    return f"edited: holds from batch {first} on, rows already in the table stay as they are"

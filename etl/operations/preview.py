@@ -1,0 +1,93 @@
+"""The first rows of a pipeline as its transforms make them. Writes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from etl.config.faults import nearest
+from etl.errors import ConfigError, TransformError
+from etl.model import BatchPlan, ReadLimit
+from etl.operations.looking import look, upcoming, with_current
+from etl.staging import first_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import polars as pl
+
+    from etl.model import PlannedInput
+    from etl.operations.looking import Sight
+    from etl.pipeline import Pipeline
+    from etl.seam import Seam
+    from etl.transforms.contract import Transform
+
+_FILES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Rows for looking at. ``is_past``: nothing new waits, so they are of the newest batch, read once more."""
+
+    frame: pl.DataFrame
+    files: int
+    is_past: bool
+
+
+def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) -> Preview | None:
+    """Return the first rows after every transform, or after the one that ``at`` names; None when there is no input.
+
+    Of a batch only its first few files are read. Raises SourceError, TransformError, ConfigError.
+    """
+    flow = pipeline.flow
+    if at is not None:
+        flow = replace(flow, transforms=flow.transforms[: _place(flow.transforms, at) + 1])
+    sight = look(pipeline, seam)
+    planned, is_past = _input(sight)
+    if planned is None:
+        return None
+
+    def attempt(current: PlannedInput) -> pl.DataFrame:
+        schema = flow.source.infer(current, sight.schema)
+        inputs = {flow.source_name: current}
+        plan = BatchPlan(sight.next_id, seam.now(), inputs, {flow.source_name: schema}, pipeline.definition)
+        return _collect(first_rows(flow, current, plan, schema).head(rows), pipeline.name)
+
+    frame = attempt(planned) if is_past else with_current(sight, planned, attempt)
+    return Preview(frame, planned.files, is_past)
+
+
+def _input(sight: Sight) -> tuple[PlannedInput | None, bool]:
+    """Return what to read, and whether it was read before."""
+    standing = sight.standing
+    if standing is not None and standing.plan is not None and sight.is_unfinished:
+        return standing.plan.inputs[sight.pipeline.flow.source_name], False
+    limit = sight.pipeline.limit
+    few = ReadLimit(min(_FILES, limit.max_files or _FILES), limit.max_bytes)
+    planned = upcoming(sight, few)
+    if planned is None and standing is not None and standing.plan is not None:
+        return standing.plan.inputs[sight.pipeline.flow.source_name], True
+    return planned, False
+
+
+def _place(transforms: Sequence[Transform], at: str) -> int:
+    """Return the place of a transform by its number (from 0) or, where it is the only one, its key."""
+    labels = [step.label for step in transforms]
+    bare = at.removeprefix("transforms[").removesuffix("]")
+    if bare.isdecimal() and int(bare) < len(labels):
+        return int(bare)
+    if labels.count(at) == 1:
+        return labels.index(at)
+    known = [f"{index} ({label})" for index, label in enumerate(labels)]
+    if at in labels:
+        raise ConfigError(f"'{at}' is not the only one; name it by its number: {', '.join(known)}", where="--at")
+    raise ConfigError(f"unknown transform '{at}'{nearest(at, known)}", where="--at")
+
+
+def _collect(rows: pl.LazyFrame, where: str) -> pl.DataFrame:
+    from polars.exceptions import PolarsError
+
+    try:
+        return rows.collect()
+    except PolarsError as exc:
+        raise TransformError(str(exc), where=where) from exc

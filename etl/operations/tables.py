@@ -1,0 +1,107 @@
+"""The tables of a project: found by name, read lazily, queried with SQL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from etl.config.faults import nearest
+from etl.errors import ConfigError, SinkError
+from etl.storage import object_store_options, open_storage
+
+if TYPE_CHECKING:
+    import polars as pl
+    from sqlglot import exp
+
+    from etl.project import Project
+    from etl.seam import Seam
+
+_HINT = 'name tables as they stand in the lake: etl query "SELECT * FROM silver.orders"'
+
+
+def table_names(project: Project, seam: Seam) -> list[str]:
+    """Return the name of every Delta table in the lake, sorted."""
+    lake = open_storage(project.lake, seam, project.storage_options)
+    schemas = [name for name in lake.list() if not name.startswith((".", "_"))]
+    found = []
+    for schema in schemas:
+        if lake.is_local and not Path(project.lake, schema).is_dir():
+            continue
+        found += [f"{schema}.{name}" for name in lake.list(schema) if lake.list(f"{schema}/{name}/_delta_log")]
+    return found
+
+
+def scan_table(project: Project, name: str, seam: Seam, version: int | None = None) -> pl.LazyFrame:
+    """Return the rows of a table of the lake. Raises as ``scan_url``, and ConfigError for what is no name."""
+    return scan_url(project, project.table_url(name), seam, version, name)
+
+
+def scan_url(
+    project: Project, url: str, seam: Seam, version: int | None = None, name: str | None = None
+) -> pl.LazyFrame:
+    """Return the rows of the Delta table at ``url``, called ``name`` in errors.
+
+    Raises ConfigError for a table that does not exist, SinkError for one that cannot be read.
+    """
+    import polars as pl
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    name = name or url
+    if not open_storage(url, seam, project.storage_options).list("_delta_log"):
+        raise ConfigError(f"unknown table '{name}'{nearest(name, table_names(project, seam))}")
+    options = object_store_options(url.partition("://")[0], project.options_for(url))
+    try:
+        table = DeltaTable(url, version=version, storage_options=options or None)
+    except (DeltaError, ValueError, OSError) as exc:
+        what = "cannot be read" if version is None else f"has no version {version} that can be read"
+        raise SinkError(f"{what}: {exc}", where=name) from exc
+    return pl.scan_delta(table, storage_options=options or None)
+
+
+def query(project: Project, sql: str, seam: Seam, version: int | None = None) -> pl.DataFrame:
+    """Return the rows of a query over tables of the lake; nothing but these can be reached.
+
+    ``version`` is that of the one table that the query names. Raises ConfigError for what is no such query.
+    """
+    import polars as pl
+    from polars.exceptions import PolarsError
+
+    names = tables_in(sql)
+    if version is not None and len(names) != 1:
+        raise ConfigError(f"--version needs a query of one table, this one names {len(names)}")
+    context = pl.SQLContext({name: scan_table(project, name, seam, version) for name in names})
+    try:
+        return context.execute(sql, eager=True)
+    except PolarsError as exc:
+        raise ConfigError(f"the query failed: {_first_line(exc)}") from exc
+
+
+def tables_in(sql: str) -> list[str]:
+    """Return the tables that a query names, sorted. Raises ConfigError for anything but one SELECT over tables."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        statements = sqlglot.parse(sql, error_level=sqlglot.ErrorLevel.RAISE)
+    except SqlglotError as exc:
+        raise ConfigError(f"not SQL: {_first_line(exc)}") from exc
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise ConfigError("only one SELECT is allowed; tables are written by pipelines alone", hint=_HINT)
+    local = {cte.alias for cte in statements[0].find_all(exp.CTE)}
+    tables = [_name(table) for table in statements[0].find_all(exp.Table)]
+    return sorted(set(tables) - local)
+
+
+def _name(table: exp.Table) -> str:
+    """Return ``schema.table`` of a reference, a bare name as it is. Raises ConfigError for functions."""
+    from sqlglot import exp
+
+    if not isinstance(table.this, exp.Identifier):
+        raise ConfigError(f"{table.sql()} is no table; only tables of the lake can be queried", hint=_HINT)
+    return ".".join(part.name for part in table.parts)
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).splitlines()[0] if str(exc) else type(exc).__name__

@@ -1,0 +1,214 @@
+"""Where rows came from, and where files went: through plans, manifests, commit entries and the table's own log."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ConfigError, SinkError
+from etl.model import PROVENANCE_COLUMNS
+from etl.operations.files import files_of
+from etl.operations.looking import Onlooker, look
+from etl.operations.tables import scan_url
+from etl.storage import open_storage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.checkpoint.folder import Checkpoint
+    from etl.model import Json
+    from etl.operations.files import InputFile
+    from etl.operations.looking import Sight
+    from etl.operations.workspace import Workspace
+
+_MAX_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class VersionOrigin:
+    """What made a version of a table. ``batch_id`` and what follows are None or empty for a commit that is not ours."""
+
+    table: str
+    version: int
+    operation: str
+    pipeline: str | None = None
+    batch_id: int | None = None
+    committed_at: str | None = None
+    rows: dict[str, int] = field(default_factory=dict)
+    files: tuple[InputFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FilePassage:
+    """A batch that took a file: what was read of it, which version the batch became (None: not committed yet)."""
+
+    path: str
+    pipeline: str
+    batch_id: int
+    table: str
+    version: int | None
+    rows_read: int | None
+    rows_in_table: int | None
+    same_as: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowOrigin:
+    """A row of the table: its file, its place in it, its batch and the version that brought it."""
+
+    row: dict[str, Any]
+    file: str | None
+    offset: int | None
+    batch_id: int | None
+    version: int | None
+
+
+class Trace:
+    """The origins of one table of a project. Changes nothing. Raises ConfigError where no pipeline writes it."""
+
+    def __init__(self, workspace: Workspace, table: str) -> None:
+        self._seam = Onlooker()
+        self._workspace = workspace
+        self._spec = workspace.writer_of(table)
+        self._sight: Sight = look(workspace.wired(self._spec.name, self._seam), self._seam)
+
+    @property
+    def _checkpoint(self) -> Checkpoint:
+        if self._sight.checkpoint is None:
+            raise ConfigError("never run: there is nothing to trace", where=self._spec.name)
+        return self._sight.checkpoint
+
+    def version(self, version: int | None = None) -> VersionOrigin:
+        """Return what made a version, the newest one for None. Raises SinkError for a version that is not there."""
+        versions = self._versions()
+        if version is None:
+            version = self._newest(versions)
+        info = self._commit_info(version)
+        batch_id = versions.get(version)
+        if batch_id is None and info is None:
+            raise SinkError(f"has no version {version}, or its log was cleaned up", where=self._spec.sink.table)
+        operation = str((info or {}).get("operation", "WRITE"))
+        if batch_id is None:
+            return VersionOrigin(self._spec.sink.table, version, operation)
+        entry = self._checkpoint.commits.read(batch_id)
+        return VersionOrigin(
+            self._spec.sink.table,
+            version,
+            operation,
+            self._spec.name,
+            batch_id,
+            entry.committed_at,
+            dict(entry.result.rows),
+            tuple(self._files(batch_id)),
+        )
+
+    def _versions(self) -> dict[int, int]:
+        """Return the batch that made each version."""
+        commits = self._checkpoint.commits
+        entries = [commits.read(batch_id) for batch_id in commits.log.revisions()]
+        return {version: entry.result.batch_id for entry in entries for version in entry.result.tables.values()}
+
+    def _newest(self, versions: dict[int, int]) -> int:
+        names = self._table_storage().list("_delta_log")
+        found = [int(name[:20]) for name in names if name[:20].isdigit() and name[20:] == ".json"]
+        if not (found or versions):
+            raise ConfigError("the table has no version yet", where=self._spec.sink.table)
+        return max([*found, *versions])
+
+    def _table_storage(self) -> Any:  # noqa: ANN401  a Storage
+        return open_storage(self._spec.sink.url, self._seam, self._workspace.project.storage_options)
+
+    def _commit_info(self, version: int) -> dict[str, Json] | None:
+        """Return what the table itself says of a version, None where its log does not have it."""
+        try:
+            content = self._table_storage().read(f"_delta_log/{version:020d}.json")
+        except FileNotFoundError:
+            return None
+        for line in content.splitlines():
+            if '"commitInfo"' in line.decode("utf-8", "replace"):
+                info: dict[str, Json] = json.loads(line).get("commitInfo", {})
+                return info
+        return {}
+
+    def _files(self, batch_id: int) -> list[InputFile]:
+        """Return the files of a batch, with the rows that were read of each where a manifest has decided."""
+        plans, manifests = self._checkpoint.plans, self._checkpoint.manifests
+        plan = plans.read(batch_id, plans.log.revisions()[batch_id])
+        revision = manifests.log.revisions().get(batch_id)
+        units = manifests.read(batch_id, revision).units if revision else {}
+        return [file for name, part in plan.inputs.items() for file in files_of(part, units.get(name))]
+
+    def file(self, path: str) -> list[FilePassage]:
+        """Return every batch that took a file, oldest first. Raises ConfigError for a file that none took."""
+        text = self._explain(path).get("path", path)
+        made = {batch_id: version for version, batch_id in self._versions().items()}
+        passages = [
+            FilePassage(
+                file.path,
+                self._spec.name,
+                batch_id,
+                self._spec.sink.table,
+                made.get(batch_id),
+                file.rows,
+                self._rows_of(file.path, batch_id) if batch_id in made else None,
+                file.same_as,
+            )
+            for batch_id in self._checkpoint.plans.log.revisions()
+            for file in self._files(batch_id)
+            if file.path == text
+        ]
+        if not passages:
+            raise ConfigError(
+                "no batch took this file", where=path, hint=f"etl trace {self._spec.sink.table} --explain FILE says why"
+            )
+        return passages
+
+    def _rows_of(self, path: str, batch_id: int) -> int | None:
+        """Return how many rows of a file's batch the table holds, None where it does not keep their origin."""
+        import polars as pl
+
+        rows = self._table()
+        if not {"_source_file", "_batch_id"} <= set(rows.collect_schema()):
+            return None
+        of_file = (pl.col("_source_file") == path) & (pl.col("_batch_id") == batch_id)
+        return int(rows.filter(of_file).select(pl.len()).collect().item())
+
+    def _table(self) -> pl.LazyFrame:
+        return scan_url(self._workspace.project, self._spec.sink.url, self._seam, name=self._spec.sink.table)
+
+    def rows(self, condition: str) -> list[RowOrigin]:
+        """Return the origin of the rows with ``COLUMN=VALUE``, the first twenty of them. Raises ConfigError."""
+        import polars as pl
+
+        column, separator, value = condition.partition("=")
+        rows = self._table()
+        columns = rows.collect_schema()
+        if not separator or column not in columns:
+            raise ConfigError(f"'{condition}' is no COLUMN=VALUE; columns: {', '.join(columns)}", where="--row")
+        if not set(PROVENANCE_COLUMNS) <= set(columns):
+            raise ConfigError(
+                "the table does not keep where its rows came from",
+                where=self._spec.sink.table,
+                hint="sink.provenance: true keeps it from the next batch on",
+            )
+        versions = {batch_id: version for version, batch_id in self._versions().items()}
+        found = rows.filter(pl.col(column).cast(pl.String) == value).head(_MAX_ROWS).collect()
+        return [_origin(row, versions) for row in found.to_dicts()]
+
+    def explain(self, path: str) -> dict[str, Json]:
+        """Return why a file was read or was not: ``path``, ``is_read``, ``reason`` and perhaps ``batch_id``."""
+        told = self._explain(path)
+        if not told:
+            raise ConfigError("its source does not read files", where=self._spec.name)
+        return told
+
+    def _explain(self, path: str) -> dict[str, Json]:
+        explain = getattr(self._sight.pipeline.source, "explain", None)
+        return dict(explain(self._workspace.project.url(path))) if explain else {}
+
+
+def _origin(row: dict[str, Any], versions: dict[int, int]) -> RowOrigin:
+    own = {name: value for name, value in row.items() if name not in PROVENANCE_COLUMNS}
+    batch_id = row["_batch_id"]
+    return RowOrigin(own, row["_source_file"], row["_source_offset"], batch_id, versions.get(batch_id))

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from etl.checkpoint.lease import FileLease
+from etl.seam import Seam
+
+
+def test_a_run_prints_a_line_a_batch_and_the_sum(etl: Any) -> None:
+    done = etl("run", "orders")
+
+    lines = done.stdout.splitlines()
+    assert done.exit_code == 0
+    assert lines[0].startswith("orders  batch 0  51 B  2 read, 1 written, 1 filtered  silver.orders v0  ")
+    assert lines[1].startswith("orders  batch 1  25 B  1 read, 1 written  silver.orders v1  ")
+    assert lines[2:] == ["orders  2 batches, 2 rows written"]
+
+
+def test_a_run_with_nothing_new_says_so(ran: Any) -> None:
+    done = ran("run", "--all")
+
+    assert (done.exit_code, done.stdout) == (0, "orders  nothing new\n")
+
+
+def test_json_is_one_object_a_line_and_the_same_as_history(etl: Any, told: Any) -> None:
+    done = etl("run", "--all", "--json")
+
+    batches = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [list(batch) for batch in batches] == [
+        ["pipeline", "batch_id", "offsets", "tables", "rows", "watermark", "bytes_read", "seconds"]
+    ] * 2
+    assert batches[0]["tables"] == {"silver.orders": 0}
+    assert set(batches[0]["seconds"]) >= {"plan", "stage", "commit", "total"}
+    assert told(etl("history", "orders", "--json")) == batches
+
+
+def test_once_and_max_batches_bound_a_run(etl: Any) -> None:
+    assert len(etl("run", "orders", "--once", "--json").stdout.splitlines()) == 1
+    assert len(etl("run", "orders", "--max-batches", "1", "--json").stdout.splitlines()) == 1
+    assert etl("run", "orders").stdout == "orders  nothing new\n"
+
+
+def test_no_time_left_means_no_batch(etl: Any) -> None:
+    assert etl("run", "orders", "--max-seconds", "0").stdout == "orders  nothing new\n"
+
+
+def test_a_dry_run_tells_the_next_batch_and_changes_nothing(etl: Any, shop: Path) -> None:
+    done = etl("run", "--all", "--dry-run")
+
+    assert done.exit_code == 0
+    assert "next batch   0: 1 file, 51 B" in done.stdout
+    assert not (shop / "lake").exists()
+
+
+def test_names_or_all_must_be_given_and_not_both(etl: Any) -> None:
+    assert etl("run").exit_code == 2
+    assert etl("run", "orders", "--all").exit_code == 2
+
+
+def test_an_unknown_name_is_wrong_usage(etl: Any) -> None:
+    done = etl("run", "ordres")
+
+    assert done.exit_code == 2
+    assert done.stderr == "error: unknown pipeline 'ordres'; did you mean 'orders'?\n"
+
+
+def test_faults_of_the_files_are_listed_and_nothing_is_started(etl: Any, shop: Path) -> None:
+    (shop / "pipelines" / "b.yml").write_text("version: 1\nsource:\n  type: fiels\nsink: {type: delta, table: a.b}\n")
+
+    done = etl("run", "--all")
+
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        "pipelines/b.yml: 1 problem",
+        "  3:9    source.type: unknown source 'fiels'; did you mean 'files'?",
+    ]
+    assert not (shop / "lake").exists()
+
+
+def test_a_failed_run_tells_where_why_and_what_next(etl: Any, shop: Path) -> None:
+    (shop / "landing" / "2.ndjson").write_text("{\n")
+
+    done = etl("run", "orders")
+
+    assert done.exit_code == 1
+    assert done.stderr.startswith("orders: failed after 1 batch\nerror: landing/2.ndjson:1: ")
+    assert "\n  " in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_a_reader_of_a_failed_pipeline_is_skipped_aloud(etl: Any, shop: Path) -> None:
+    (shop / "landing" / "1.ndjson").write_text("{\n")
+    (shop / "pipelines" / "copy.yml").write_text(
+        "version: 1\nsource: {type: files, path: lake/silver/orders/*.parquet}\nsink: {type: delta, table: gold.copy}\n"
+    )
+
+    done = etl("run", "--all")
+
+    assert done.exit_code == 1
+    assert "copy: skipped, it reads the table of orders, which failed" in done.stderr
+
+
+def test_a_second_runner_leaves_with_three(ran: Any, shop: Path) -> None:
+    lease = FileLease(shop / "lake" / "_checkpoints" / "orders" / "lease.lock", Seam())
+    assert lease.acquire()
+
+    done = ran("run", "orders")
+    lease.release()
+
+    assert done.exit_code == 3
+    assert "another runner holds this pipeline: process" in done.stderr
+
+
+def test_a_table_that_is_gone_is_refused_with_four(ran: Any, shop: Path) -> None:
+    (shop / "lake" / "silver").rename(shop / "away")
+
+    done = ran("run", "orders")
+
+    assert done.exit_code == 4
+    assert "table_missing" in done.stderr
+
+
+def test_the_worst_exit_code_is_that_of_the_run(ran: Any, shop: Path) -> None:
+    (shop / "lake" / "silver").rename(shop / "away")
+    (shop / "pipelines" / "zz.yml").write_text(
+        "version: 1\nsource: {type: files, path: nowhere/*.csv}\nsink: {type: delta, table: a.b}\n"
+    )
+
+    assert ran("run", "--all").exit_code == 4
