@@ -15,7 +15,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from etl.pipeline import Pipeline
+    from etl.seam import Seam
 
 _STARTED = time.perf_counter()
 
@@ -95,7 +99,7 @@ def make_project(given: argparse.Namespace) -> Path:
     return folder
 
 
-def make_pipeline(folder: Path) -> Any:
+def make_pipeline(folder: Path) -> tuple[Pipeline, Seam]:
     """Return the wired pipeline of the project, and its seam."""
     from etl.config.loader import load
     from etl.config.wiring import wire

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from etl.checkpoint.recovery import Step
 from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, StorageError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, Schema
 from etl.progress import Stopwatch
-from etl.resumption import Standing, restore_source, take_stock
+from etl.resumption import Standing, bind_sink, restore_source, take_stock
 from etl.staging import Flow, stage_batch
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ class Runner:
         self._after: dict[str, Json] | None = None
         self._has_stray_files = False
 
+    @property
+    def awaits_refresh(self) -> bool:
+        """Whether the table still holds what a full refresh is to replace."""
+        return self._checkpoint.replaces is not None and self._next_id == 0
+
     def recover(self) -> BatchResult | None:
         """Bring an unfinished batch to its end and return its result, None when there was none.
 
@@ -57,7 +62,10 @@ class Runner:
         standing = take_stock(self._checkpoint, self._flow, mend=True)
         restore_source(self._checkpoint, self._flow, standing)
         self._go_on_from(standing)
-        if standing.plan is None or standing.step is Step.PLAN:
+        if standing.plan is None:
+            return None
+        if standing.step is Step.PLAN:
+            self._acknowledge(standing.plan)  # the last run may have ended between the commit entry and this
             return None
         self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
         self._has_stray_files = True
@@ -142,19 +150,20 @@ class Runner:
 
     def _stage(self, plan: BatchPlan) -> tuple[BatchPlan, Manifest]:
         """Stage the plan; where its input changed before anything of it was published, amend it and stage again."""
-        for amendment in range(_MAX_AMENDMENTS + 1):
+        amendments = 0
+        while True:
             try:
                 staged = stage_batch(self._flow, plan, self._seam.new_id)
             except SourceChangedError as exc:
                 self._has_stray_files = True
-                if amendment == _MAX_AMENDMENTS:
+                if amendments == _MAX_AMENDMENTS:
                     raise
+                amendments += 1
                 refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
                 plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
             else:
                 self._has_stray_files |= staged.was_retried
                 return plan, staged.manifest
-        raise AssertionError
 
     def _amend(self, plan: BatchPlan, reason: str) -> BatchPlan:
         revision = self._checkpoint.plans.log.revisions()[plan.batch_id] + 1
@@ -195,15 +204,17 @@ class Runner:
     def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
         """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
         self._checkpoint.epochs.check()
-        source = self._pipeline.source
-        source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
-        source.fold(plan.batch_id)
+        self._acknowledge(plan)
+        self._pipeline.source.fold(plan.batch_id)
         if self._has_stray_files:
             self._pipeline.sink.discard(plan.batch_id, manifest.attempt)
             self._has_stray_files = False
         self._next_id = plan.batch_id + 1
         self._after = plan.inputs[self._flow.source_name].span.end
         self._schema = manifest.source_schemas[self._flow.source_name]
+
+    def _acknowledge(self, plan: BatchPlan) -> None:
+        self._pipeline.source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
 
     def idle(self) -> None:
         """Do upkeep that is off the hot path."""
@@ -214,22 +225,31 @@ class Runner:
 @contextmanager
 def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease | None = None) -> Iterator[Runner]:
     """Become the runner of a pipeline for the length of the block. Raises LeaseHeldError."""
-    checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam)
-    lease = lease or choose_lease(pipeline.checkpoint, seam)
-    take_lease(checkpoint, lease)
+    with _storage_errors(pipeline.url):
+        checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
+        lease = lease or choose_lease(checkpoint.storage, seam)
+        take_lease(checkpoint, lease)
+        try:
+            checkpoint.refuse_superseded()
+            bind_sink(checkpoint, pipeline.flow)
+            yield Runner(pipeline, checkpoint, seam, reporter)
+        except FencedError:
+            raise
+        except (EtlError, OSError):
+            with suppress(OSError):  # where the store cannot be asked, the first failure is the one to tell
+                checkpoint.epochs.check()  # what failed may have been swept by whoever took over
+            raise
+        finally:
+            lease.release()
+
+
+@contextmanager
+def _storage_errors(url: str) -> Iterator[None]:
+    """Turn what a disk or an object store raises into a StorageError."""
     try:
-        pipeline.sink.bind(f"{checkpoint.identity}/main")
-        yield Runner(pipeline, checkpoint, seam, reporter)
-    except FencedError:
-        raise
-    except EtlError:
-        checkpoint.epochs.check()  # what failed may have been swept by whoever took over
-        raise
+        yield
     except OSError as exc:
-        checkpoint.epochs.check()
-        raise StorageError(exc.strerror or str(exc), where=str(exc.filename or ""), hint=_AGAIN) from exc
-    finally:
-        lease.release()
+        raise StorageError(exc.strerror or str(exc), where=str(exc.filename or url), hint=_AGAIN) from exc
 
 
 def run(
@@ -262,4 +282,6 @@ def run(
             results.append(result)
         if results:
             runner.idle()
+        elif runner.awaits_refresh:
+            reporter.noted(pipeline.name, "full refresh: nothing to read yet; until then the table stays as it is")
     return results

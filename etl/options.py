@@ -14,7 +14,7 @@ _SIZE_BYTES = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 class Options(BaseModel):
     """Options of one source, transform, sink or block: unknown keys and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, defer_build=True)
 
 
 def parse_duration_s(text: object) -> float:
@@ -37,10 +37,10 @@ def parse_size_bytes(text: object) -> int:
 
 DurationS = Annotated[
     float,
-    BeforeValidator(lambda value: value if isinstance(value, float) else parse_duration_s(value)),
+    BeforeValidator(parse_duration_s),
     Field(json_schema_extra={"type": "string", "pattern": r"^\d+(\.\d+)?(ms|s|m|h|d)$"}),
 ]
-"""Seconds, written ``30s``."""
+"""Seconds, written ``30s``: a number without a unit is refused; a default, which is not validated, is a float."""
 
 SizeBytes = Annotated[
     int,

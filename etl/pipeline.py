@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from etl.checkpoint.generations import records_of
 from etl.model import ReadLimit
 from etl.project import Project
 from etl.sinks.contract import Sink
@@ -18,7 +19,8 @@ from etl.transforms.contract import Transform
 class Pipeline:
     """What rows pass through, where the progress is kept, and how much a batch takes.
 
-    ``definition`` is the hash of what decides the results.
+    ``definition`` is the hash of what decides the results. ``checkpoint`` is the whole folder, of which the records of
+    ``generation`` count.
     """
 
     flow: Flow
@@ -27,6 +29,7 @@ class Pipeline:
     definition: str
     project: Project
     trigger: str = "available_now"
+    generation: int = 1
 
     @property
     def name(self) -> str:
@@ -47,6 +50,11 @@ class Pipeline:
     def sink(self) -> Sink:
         """Where they go."""
         return self.flow.sink
+
+    @property
+    def records(self) -> Storage:
+        """Where the records of the generation lie that counts."""
+        return records_of(self.checkpoint, self.generation)
 
     @property
     def url(self) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.recovery import Found, Step, next_step
-from etl.errors import TableStateError
+from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
+from etl.errors import CheckpointError, TableStateError
 
 if TYPE_CHECKING:
     from etl.checkpoint.batch_log import BatchLog
@@ -48,6 +48,16 @@ class Standing:
         return self.plan.schemas[source]
 
 
+def bind_sink(checkpoint: Checkpoint, flow: Flow) -> None:
+    """Tell the sink under which names its table remembers the batches of a checkpoint."""
+    replaces = None if checkpoint.replaces is None else [_app_id(identity) for identity in checkpoint.replaces]
+    flow.sink.bind(_app_id(checkpoint.identity), flow.name, replaces)
+
+
+def _app_id(identity: str) -> str:
+    return f"{identity}/main"
+
+
 def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     """Look at checkpoint and table and say what to do.
 
@@ -59,16 +69,31 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     manifests = _sound(checkpoint.manifests.log, committed, mend=mend)
     plans = _sound(checkpoint.plans.log, max([committed, *manifests]), mend=mend)
     planned = max(plans, default=-1)
-    table = _table_batch(flow, checkpoint.commits.read(committed) if committed >= 0 else None)
+    _refuse_unplanned(checkpoint, max(manifests, default=-1), planned)
+    table = (
+        _table_batch(flow, checkpoint.commits.read(committed))
+        if committed >= 0
+        else _uncommitted_batch(flow, is_refresh=checkpoint.replaces is not None)
+    )
     plan = checkpoint.plans.read(planned, plans[planned]) if planned >= 0 else None
     revision = manifests.get(planned, 0)
     manifest = checkpoint.manifests.read(planned, revision) if revision else None
     must_be_whole = manifest is not None and planned > committed and table < planned
     missing = tuple(flow.sink.missing(manifest)) if manifest is not None and must_be_whole else ()
     step = next_step(
-        Found(planned, committed, table, manifest is not None, not missing), where=f"{flow.name}: {flow.sink.table}"
+        Found(planned, committed, table, manifest is not None, not missing), pipeline=flow.name, table=flow.sink.table
     )
     return Standing(step, planned, committed, plan, manifest, revision, missing, plans)
+
+
+def _refuse_unplanned(checkpoint: Checkpoint, staged: int, planned: int) -> None:
+    """Refuse a manifest without its plan: the batch would be planned anew and take over another plan's files."""
+    if staged > planned:
+        raise CheckpointError(
+            f"the newest manifest is of batch {staged}, the newest plan of batch {planned}",
+            where=checkpoint.url,
+            hint="records were removed or copied; restore the checkpoint folder from a backup",
+        )
 
 
 def _sound(log: BatchLog, referred: int, *, mend: bool) -> dict[int, int]:
@@ -81,11 +106,33 @@ def _sound(log: BatchLog, referred: int, *, mend: bool) -> dict[int, int]:
     return log.revisions()
 
 
-def _table_batch(flow: Flow, entry: CommitEntry | None) -> int:
+def _uncommitted_batch(flow: Flow, *, is_refresh: bool) -> int:
+    """Return the newest batch that the table holds of a checkpoint without commit entries, -1 for none."""
+    batch = flow.sink.last_batch_id()
+    if batch is not None:
+        return batch
+    if not is_refresh:
+        refuse_lost_checkpoint(flow)
+    return -1
+
+
+def refuse_lost_checkpoint(flow: Flow) -> None:
+    """Refuse to begin where the table has batches of this pipeline, which would be ingested again.
+
+    Raises TableStateError.
+    """
+    claimed = flow.sink.claimed_batch_id()
+    if claimed is not None:
+        raise TableStateError(
+            "table_ahead",
+            f"the table holds batches of this pipeline up to {claimed}, and there is no checkpoint of them",
+            where=flow.sink.table,
+            hint=f"put the checkpoint folder back, or build the table anew: {refresh_command(flow.name)}",
+        )
+
+
+def _table_batch(flow: Flow, entry: CommitEntry) -> int:
     """Return the newest batch that the table holds, -1 for none. Raises TableStateError for another or no table."""
-    if entry is None:
-        batch = flow.sink.last_batch_id()
-        return -1 if batch is None else batch
     expected = (entry.result.batch_id, entry.result.tables[flow.sink.table])
     batch = flow.sink.last_batch_id(expected)
     if batch != expected[0]:
@@ -95,7 +142,7 @@ def _table_batch(flow: Flow, entry: CommitEntry | None) -> int:
 
 def _refuse_other_table(flow: Flow, entry: CommitEntry) -> None:
     found = flow.sink.table_id()
-    hint = "put the table back, or start it anew with etl run --full-refresh"
+    hint = f"put the table back, or build it anew: {refresh_command(flow.name)}"
     if found is None:
         raise TableStateError(
             "table_missing", "the table that earlier batches went to is gone", where=flow.sink.table, hint=hint

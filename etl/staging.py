@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from etl.balance import Tally, check_balance
 from etl.errors import ConfigError, EtlError, SchemaDriftError, SinkError
 from etl.model import BatchPlan, Manifest, PlannedInput, Schema
-from etl.transforms.blame import blamed, reason
+from etl.transforms.blame import blamed, is_failure_of_polars, reason
 
 if TYPE_CHECKING:
     import polars as pl
@@ -60,17 +60,17 @@ def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str]) -> Stage
 
 
 def _stage_once(flow: Flow, plan: BatchPlan, schema: Schema, attempt: str) -> Manifest:
-    import polars as pl
-
     tally = Tally()
     planned = plan.inputs[flow.source_name]
     reading = flow.source.read(planned, schema, flow.system, tally)
-    rows = transform(flow, reading.rows, plan, tally)
-    table_schema = flow.sink.prepare(rows.collect_schema())
     try:
+        rows = transform(flow, reading.rows, plan, tally)
+        table_schema = flow.sink.prepare(rows.collect_schema())
         files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
-    except pl.exceptions.PolarsError as exc:
-        raise _explained(exc, flow, plan, schema) from exc
+    except BaseException as exc:
+        if is_failure_of_polars(exc):
+            raise _explained(exc, flow, plan, schema) from exc
+        raise
     counts = tally.counts()
     check_balance(counts, where=f"{flow.name}, batch {plan.batch_id}")
     return Manifest(
@@ -86,7 +86,7 @@ def _stage_once(flow: Flow, plan: BatchPlan, schema: Schema, attempt: str) -> Ma
     )
 
 
-def _explained(error: Exception, flow: Flow, plan: BatchPlan, schema: Schema) -> Exception:
+def _explained(error: BaseException, flow: Flow, plan: BatchPlan, schema: Schema) -> EtlError:
     """Return a failure of the whole query as that of the transform it comes from, or of the sink."""
 
     def read() -> pl.LazyFrame:

@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
-from etl.errors import SchemaDriftError, SourceChangedError
+from etl.checkpoint.generations import newest_generation
+from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
 from etl.model import Json, Manifest, Offset, PlannedInput, ReadLimit, Schema, Span, StagedFile
 from etl.pipeline import Pipeline
 from etl.project import default_project
@@ -19,6 +20,7 @@ from etl.schema import from_polars, to_polars
 from etl.seam import Seam
 from etl.sources.contract import Reading
 from etl.staging import Flow
+from etl.widening import merge
 
 if TYPE_CHECKING:
     import polars as pl
@@ -148,10 +150,10 @@ class MemorySource:
         raise cause
 
     def infer(self, planned: PlannedInput, schema: Schema | None) -> Schema:
-        """Return the columns of all units of the plan, in order of appearance."""
+        """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
         found = dict(schema or {})
         for frame in self._planned(planned):
-            found |= {name: tree for name, tree in from_polars(frame.schema).items() if name not in found}
+            found = merge(found, from_polars(frame.schema), where="memory")
         return found
 
     def _planned(self, planned: PlannedInput) -> Iterable[pl.DataFrame]:
@@ -181,13 +183,17 @@ class MemorySource:
         return Reading(rows)
 
     def _refuse_drift(self, planned: PlannedInput, schema: Schema) -> None:
-        unknown = {name for frame in self._planned(planned) for name in frame.columns} - set(schema)
+        found = self.infer(planned, schema)
+        unknown = [name for name in found if found[name] != schema.get(name)]
         if unknown:
-            raise SchemaDriftError(f"columns {sorted(unknown)} are not in the schema", where="memory")
+            raise SchemaDriftError(f"columns {unknown} are not in the schema", where="memory")
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember the batch id."""
         self.acknowledged.append(batch_id)
+
+    def check_replay(self) -> None:
+        """Nothing to refuse: units are never lost."""
 
     def fold(self, upto: int) -> None:
         """Nothing to fold."""
@@ -200,13 +206,24 @@ class MemorySink:
         self.table = table
         self._staged: dict[str, pl.DataFrame] = {}
         self._batches: list[tuple[int, pl.DataFrame]] = []
+        self._versions: dict[tuple[str, int], int] = {}
+        self._claims: dict[str, int] = {}
+        self._superseded: set[str] = set()
+        self._app_id = self._pipeline = ""
+        self._replaces: tuple[str, ...] | None = None
 
-    def bind(self, app_id: str) -> None:
-        """Nothing to bind."""
+    def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
+        """Take the names of this run's batches, which differ from one checkpoint to the next."""
+        self._app_id, self._pipeline = app_id, pipeline
+        self._replaces = None if replaces is None else tuple(replaces)
 
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
-        """Return the newest batch, None for none."""
-        return self._batches[-1][0] if self._batches else None
+        """Return the newest batch of this checkpoint, None for none."""
+        return max((batch_id for app_id, batch_id in self._versions if app_id == self._app_id), default=None)
+
+    def claimed_batch_id(self) -> int | None:
+        """Return the newest batch of the pipeline under any checkpoint, None for none."""
+        return self._claims.get(self._pipeline)
 
     def table_id(self) -> str | None:
         """Return the table's name once it has a batch."""
@@ -228,10 +245,24 @@ class MemorySink:
         return [file.path for file in manifest.tables["main"] if file.path not in self._staged]
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
-        """Add the staged rows, unless the batch is there already."""
-        if manifest.batch_id not in dict(self._batches):
+        """Add the staged rows, unless the batch is there already. Raises FencedError, TableStateError."""
+        key = (self._app_id, manifest.batch_id)
+        self._refuse_other_checkpoint()
+        if key not in self._versions:
+            if manifest.batch_id == 0 and self._replaces is not None:
+                self._batches.clear()
+                self._superseded.update(self._replaces)
             self._batches.append((manifest.batch_id, self._staged[manifest.attempt]))
-        return [batch_id for batch_id, _ in self._batches].index(manifest.batch_id)
+            self._versions[key] = len(self._versions)
+            if self._pipeline:
+                self._claims[self._pipeline] = manifest.batch_id
+        return self._versions[key]
+
+    def _refuse_other_checkpoint(self) -> None:
+        if self._app_id in self._superseded:
+            raise FencedError("a full refresh took the place of this checkpoint's batches", where=self.table)
+        if self._replaces is None and self.last_batch_id() is None and self.claimed_batch_id() is not None:
+            raise TableStateError("table_ahead", "another checkpoint of this pipeline has written", where=self.table)
 
     def discard(self, batch_id: int, keep: str | None) -> None:
         """Forget other attempts."""
@@ -252,7 +283,14 @@ def memory_pipeline(source: Source, sink: Sink, checkpoint: Storage, **changes: 
     """
     flow = Flow("test", "source", source, changes.get("transforms", ()), sink, changes.get("system", ()))
     limit = changes.get("limit", ReadLimit(max_files=1))
-    return Pipeline(flow, checkpoint, limit, changes.get("definition", "test"), default_project(Path(checkpoint.url)))
+    return Pipeline(
+        flow,
+        checkpoint,
+        limit,
+        changes.get("definition", "test"),
+        default_project(Path(checkpoint.url)),
+        generation=newest_generation(checkpoint),
+    )
 
 
 def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:

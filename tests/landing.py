@@ -12,6 +12,7 @@ from etl.balance import Tally
 from etl.model import PlannedInput, ReadLimit
 from etl.seam import Seam
 from etl.sources.contract import SourceSite
+from etl.sources.file_ledger import FoldAt
 from etl.sources.files import FileSource
 from etl.storage import LocalStorage
 
@@ -21,8 +22,15 @@ NO_LIMIT = ReadLimit()
 class Landing:
     """The folder. Files hold one NDJSON row ``{"id": …}`` for each id."""
 
-    def __init__(self, root: Path, seam: Seam | None = None, storage: dict[str, dict[str, str]] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        seam: Seam | None = None,
+        storage: dict[str, dict[str, str]] | None = None,
+        fold_at: FoldAt | None = None,
+    ) -> None:
         self.root = root
+        self.fold_at = fold_at
         self.seam = seam or Seam()
         self.storage = storage or {}
         (root / "in").mkdir(exist_ok=True)
@@ -48,7 +56,7 @@ class Landing:
             wanted.setdefault("path", "in")
         ledger = LocalStorage(self.root / "ledger", self.seam)
         site = SourceSite("files", self.root, ledger, self.seam, self.storage)
-        return FileSource(FileSource.options_model.model_validate(wanted), None, site)
+        return FileSource(FileSource.options_model.model_validate(wanted), None, site, self.fold_at)
 
     def run(self, **options: Any) -> Walk:
         """Return a walk over a new source."""

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.checkpoint.commit_log import CommitLog
+from etl.checkpoint.generations import identity_name, read_identity, records_of
 from etl.checkpoint.lease import EpochLog, FileLease, HeartbeatLease, Lease
 from etl.checkpoint.manifest_log import ManifestLog
 from etl.checkpoint.offset_log import OffsetLog
 from etl.checkpoint.record import Record, decode_record, encode_record
-from etl.errors import CheckpointError, LeaseHeldError, RecordExistsError
-from etl.storage import LocalStorage, put_if_absent
+from etl.errors import CheckpointError, FencedError, LeaseHeldError, RecordExistsError, StorageError
+from etl.storage import LocalStorage, probe_conditional_create, put_if_absent
 
 if TYPE_CHECKING:
     from etl.seam import Seam
@@ -23,11 +24,25 @@ _RECORDS = re.compile(r"\d{10}(\.\d+)?\.json")
 
 
 class Checkpoint:
-    """The logs of a pipeline. Reading needs no lease; writing does."""
+    """The logs of one generation of a pipeline. Reading needs no lease; writing does.
 
-    def __init__(self, storage: Storage, identity: str, seam: Seam) -> None:
-        self.storage = storage
+    ``folder`` holds the identities of all generations, ``storage`` the records of this one. ``replaces`` are the
+    identities whose batches its first batch takes the place of, None for a generation that is no refresh.
+    """
+
+    def __init__(
+        self,
+        folder: Storage,
+        identity: str,
+        seam: Seam,
+        generation: int = 1,
+        replaces: tuple[str, ...] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.storage = storage = records_of(folder, generation)
         self.identity = identity
+        self.generation = generation
+        self.replaces = replaces
         self.plans = OffsetLog(BatchLog(storage.at("offsets"), "plan", identity, seam))
         self.manifests = ManifestLog(BatchLog(storage.at("manifests"), "manifest", identity, seam))
         self.commits = CommitLog(BatchLog(storage.at("commits"), "commit", identity, seam))
@@ -38,45 +53,70 @@ class Checkpoint:
         """Return where the checkpoint lies."""
         return self.storage.url
 
+    def refuse_superseded(self) -> None:
+        """Raise FencedError where a full refresh has begun a later generation."""
+        if self.folder.size(identity_name(self.generation + 1)) is not None:
+            raise FencedError(
+                "a full refresh has just begun", where=self.folder.url, hint="nothing was changed; run again"
+            )
+
     def sweep(self) -> None:
         """Remove temporary files that a crash left. Only by the holder of the lease. *Repeat*: safe."""
+        if self.generation > 1:
+            self.folder.sweep("", older_than_s=0.0, effect="checkpoint.sweep")
         for folder in ("", "epochs", "offsets", "manifests", "commits"):
             self.storage.sweep(folder, older_than_s=0.0, effect="checkpoint.sweep")
 
 
-def find_checkpoint(storage: Storage, seam: Seam) -> Checkpoint | None:
-    """Return the checkpoint in a folder without changing anything, None when none was ever made there.
+def find_checkpoint(folder: Storage, seam: Seam, generation: int = 1) -> Checkpoint | None:
+    """Return a generation of a checkpoint without changing anything, None when none was ever made there.
 
     Raises CheckpointError where records lie without the identity that they belong to.
     """
+    name = identity_name(generation)
     try:
-        content = storage.read("pipeline.json")
+        record = read_identity(folder, generation)
     except FileNotFoundError:
-        if any(_RECORDS.fullmatch(name) for name in storage.list("offsets")):
+        plans = records_of(folder, generation).list("offsets")
+        if generation > 1 or any(_RECORDS.fullmatch(plan) for plan in plans):
             raise CheckpointError(
-                "pipeline.json is missing, but there are plans",
-                where=storage.url,
-                hint="restore pipeline.json from a backup; without it the table's batches cannot be told apart",
+                f"{name} is missing, but there are plans",
+                where=folder.url,
+                hint=f"restore {name} from a backup; without it the table's batches cannot be told apart",
             ) from None
         return None
-    record = decode_record(content, kind="pipeline", pipeline=None, where=f"{storage.url}/pipeline.json")
-    return Checkpoint(storage, record.pipeline, seam)
+    replaces = tuple(record.body["replaces"]) if "replaces" in record.body else None
+    return Checkpoint(folder, record.pipeline, seam, generation, replaces)
 
 
-def open_checkpoint(storage: Storage, name: str, seam: Seam) -> Checkpoint:
-    """Return the checkpoint in a folder, made with an identity where there is none. *Repeat*: never two identities."""
-    found = find_checkpoint(storage, seam)
+def open_checkpoint(folder: Storage, name: str, seam: Seam, generation: int = 1) -> Checkpoint:
+    """Return a generation of a checkpoint, made with an identity where there is none. *Repeat*: never two identities.
+
+    Before anything is made, a store that is no local disk has to prove itself. Raises StorageError where it does not.
+    """
+    found = find_checkpoint(folder, seam, generation)
     if found is not None:
         return found
+    refuse_double_create(folder, seam)
     identity = seam.new_id()
     body = {"name": name, "created_at": seam.now().isoformat()}
     record = Record("pipeline", identity, None, 0, identity, body)
     try:
-        put_if_absent(storage, "pipeline.json", encode_record(record), effect="identity.put", seam=seam)
+        put_if_absent(folder, "pipeline.json", encode_record(record), effect="identity.put", seam=seam)
     except RecordExistsError as exc:
-        other = decode_record(exc.content, kind="pipeline", pipeline=None, where=f"{storage.url}/pipeline.json")
-        return Checkpoint(storage, other.pipeline, seam)
-    return Checkpoint(storage, identity, seam)
+        other = decode_record(exc.content, kind="pipeline", pipeline=None, where=f"{folder.url}/pipeline.json")
+        return Checkpoint(folder, other.pipeline, seam)
+    return Checkpoint(folder, identity, seam)
+
+
+def refuse_double_create(folder: Storage, seam: Seam) -> None:
+    """Refuse a store that creates a record twice; a local disk is trusted. Raises StorageError."""
+    if not (folder.is_local or probe_conditional_create(folder, seam)):
+        raise StorageError(
+            "this store creates a record twice: two runners would overwrite one another",
+            where=folder.url,
+            hint="put the lake on a store that honours If-None-Match, without a proxy that drops it",
+        )
 
 
 def choose_lease(storage: Storage, seam: Seam) -> Lease:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from etl.checkpoint.record import Record, decode_record, encode_record
-from etl.errors import FencedError, LeaseHeldError, RecordExistsError
+from etl.errors import CheckpointError, FencedError, LeaseHeldError, RecordExistsError
 from etl.seam import Seam
 from etl.storage import Storage, put_if_absent
 
@@ -83,7 +83,10 @@ class FileLease:
 
 
 class HeartbeatLease:
-    """A record on an object store that its holder renews; free when it has not been renewed for ``expires_s``."""
+    """A record on an object store that its holder renews; free when it has not been renewed for ``expires_s``.
+
+    A holder that finds another's claim in its place lets go, and leaves that one alone.
+    """
 
     def __init__(self, storage: Storage, seam: Seam, expires_s: float = HEARTBEAT_EXPIRES_S) -> None:
         self._storage = storage
@@ -104,13 +107,18 @@ class HeartbeatLease:
 
     def is_held(self) -> bool:
         """Tell whether another holder's claim is fresh."""
+        age = self._age_of_other()
+        return age is not None and age < timedelta(seconds=self._expires_s)
+
+    def _age_of_other(self) -> timedelta | None:
+        """Return how long ago another holder renewed its claim; None where it was given up, or there is none."""
         try:
             beat = json.loads(self._storage.read("lease.json"))
-            renewed_at = datetime.fromisoformat(beat["renewed_at"])
-        except (FileNotFoundError, ValueError, KeyError):
-            return False
-        is_fresh = self._seam.now() - renewed_at < timedelta(seconds=self._expires_s)
-        return is_fresh and not beat["is_released"] and beat["nonce"] != self._nonce
+            age = self._seam.now() - datetime.fromisoformat(beat["renewed_at"])
+            is_other = not beat["is_released"] and beat["nonce"] != self._nonce
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None
+        return age if is_other else None
 
     def _renew(self, *, is_released: bool = False) -> None:
         beat = {"nonce": self._nonce, "renewed_at": self._seam.now().isoformat(), "is_released": is_released}
@@ -119,6 +127,8 @@ class HeartbeatLease:
     def _keep_fresh(self) -> None:
         while not self._stop.wait(self._expires_s / 3):
             with contextlib.suppress(Exception):  # a beat that fails is made up by the next; fencing guards the table
+                if self._age_of_other() is not None:
+                    return
                 self._renew()
 
     def release(self) -> None:
@@ -128,7 +138,8 @@ class HeartbeatLease:
             self._thread.join()
             self._thread = None
             with contextlib.suppress(Exception):
-                self._renew(is_released=True)
+                if self._age_of_other() is None:
+                    self._renew(is_released=True)
 
 
 class EpochLog:
@@ -184,7 +195,7 @@ class EpochLog:
                 pipeline=None,
                 where=f"{self._storage.url}/{_name(epoch)}",
             )
-        except FileNotFoundError:
+        except (FileNotFoundError, CheckpointError):
             return "another runner"
         return f"process {record.body['pid']} on {record.body['host']} since {record.body['started_at']}"
 

@@ -32,13 +32,19 @@ class Step(Enum):
     RECORD = "the table holds the batch: write its commit entry"
 
 
-def next_step(found: Found, *, where: str) -> Step:
-    """Return what to do about ``found``.
+def refresh_command(pipeline: str) -> str:
+    """Return the command that builds a pipeline's table anew."""
+    return f"etl run {pipeline} --full-refresh"
+
+
+def next_step(found: Found, *, pipeline: str, table: str) -> Step:
+    """Return what to do about ``found``. ``pipeline`` and ``table`` name what it is about, for people.
 
     Raises CheckpointError for logs that contradict one another and TableStateError (``table_ahead``,
     ``table_behind``) where checkpoint and table disagree. *Source*: the recovery table in ``docs/protocol.md``.
     """
-    _refuse_contradiction(found, where)
+    where = f"{pipeline}: {table}"
+    _refuse_contradiction(found, where, refresh_command(pipeline))
     if found.planned == found.committed:
         return Step.PLAN
     if found.table == found.planned:
@@ -54,7 +60,7 @@ def next_step(found: Found, *, where: str) -> Step:
     return Step.COMMIT if found.is_whole else Step.RESTAGE
 
 
-def _refuse_contradiction(found: Found, where: str) -> None:
+def _refuse_contradiction(found: Found, where: str, refresh: str) -> None:
     if found.planned - found.committed not in (0, 1):
         raise CheckpointError(
             f"the newest plan is of batch {found.planned}, the newest commit entry of batch {found.committed}",
@@ -66,14 +72,14 @@ def _refuse_contradiction(found: Found, where: str) -> None:
             "table_ahead",
             f"the table holds batch {found.table} of this pipeline, the checkpoint knows {_count(found.planned)}",
             where=where,
-            hint="restore the newer checkpoint folder, or start the table anew with etl run --full-refresh",
+            hint=f"restore the newer checkpoint folder, or build the table anew: {refresh}",
         )
     if found.table < found.committed:
         raise TableStateError(
             "table_behind",
             f"the checkpoint says that batch {found.committed} is committed, the table holds {_count(found.table)}",
             where=where,
-            hint="the table was rolled back or lost its newest commits; restore it, or etl run --full-refresh",
+            hint=f"the table was rolled back or lost its newest commits; restore it, or build it anew: {refresh}",
         )
 
 

@@ -32,13 +32,15 @@ def plan(context: typer.Context, pipeline: PipelineName, as_json: AsJson = False
     say_plan(session_of(context).workspace(), pipeline, as_json=as_json)
 
 
-def say_plan(workspace: Workspace, name: str, *, as_json: bool, is_line: bool = False) -> None:
-    """Print the next batch of a pipeline."""
+def say_plan(
+    workspace: Workspace, name: str, *, as_json: bool, is_line: bool = False, full_refresh: bool = False
+) -> None:
+    """Print the next batch of a pipeline, or the first one of a full refresh."""
     from etl.operations.looking import Onlooker
-    from etl.operations.planning import plan_next
+    from etl.operations.planning import plan_next, plan_refresh
 
     seam = Onlooker()
-    batch = plan_next(workspace.wired(name, seam), seam)
+    batch = plan_refresh(workspace, name, seam) if full_refresh else plan_next(workspace.wired(name, seam), seam)
     if as_json:
         say_json(_plan_to_json(batch), is_line=is_line)
         return
@@ -52,6 +54,8 @@ def _plan_lines(batch: NextBatch) -> list[tuple[str, str]]:
     if not batch.files and not batch.recovery:
         return [("next batch", f"{batch.batch_id}: nothing new to read"), ("definition", batch.definition)]
     lines = [("next batch", f"{batch.batch_id}: {counted(len(batch.files), 'file')}, {size(batch.size_bytes)}")]
+    if batch.is_replacing:
+        lines.append(("full refresh", "this batch takes the place of all that the table holds"))
     if batch.recovery:
         lines.append(("recovery", f"this batch is unfinished: {batch.recovery}"))
     lines += [("files" if index == 0 else "", text) for index, text in enumerate(_file_lines(batch))]

@@ -28,6 +28,9 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="Take one batch at most.")] = False,
     max_batches: Annotated[int | None, typer.Option(min=1, help="Take so many batches at most.")] = None,
     max_seconds: Annotated[float | None, typer.Option(min=0, help="Begin no batch after so long.")] = None,
+    full_refresh: Annotated[
+        bool, typer.Option("--full-refresh", help="Build the tables anew, from the first file on.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what the next batches would be.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -36,13 +39,18 @@ def run(
     Several pipelines run one after the other, each after those whose tables it reads; where one fails, those that read
     its table are skipped. Ctrl-C or SIGTERM ends the run after the batch under way, which has 20 seconds.
 
+    With --full-refresh everything is read anew. The first batch takes the place of all that the table holds, in one
+    version; until then the table stays as it is. Stopped at any moment, it is continued by a plain etl run.
+
     Example: etl run orders --max-batches 10
     """
     names = _chosen(pipelines, everything=everything)
+    if full_refresh and everything:
+        raise typer.BadParameter("name the pipelines whose tables are to be built anew", param_hint="--full-refresh")
     session = session_of(context)
     if dry_run:
         for spec in session.workspace().specs(names):
-            say_plan(session.workspace(), spec.name, as_json=as_json, is_line=True)
+            say_plan(session.workspace(), spec.name, as_json=as_json, is_line=True, full_refresh=full_refresh)
         return
 
     from etl.engine import Bounds
@@ -53,7 +61,7 @@ def run(
         from etl.operations.running import Running, run_pipelines
         from etl.seam import Seam
 
-        running = Running(Seam(), reporter, bounds, lambda: interruption.is_wanted)
+        running = Running(Seam(), reporter, bounds, lambda: interruption.is_wanted, full_refresh)
         worst = 0
         try:
             for outcome in run_pipelines(session.workspace(), names, running):

@@ -6,20 +6,21 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from etl.checkpoint.generations import newest_generation, records_of
 from etl.config.definition import definition_hash
 from etl.config.faults import ConfigFaults, Fault, Location, key_path, reason
 from etl.config.interpolation import texts
 from etl.config.registries import registered
 from etl.config.specification import PipelineSpec, TransformSpec, dumped
-from etl.errors import ConfigError, EtlError
+from etl.errors import ConfigError, EtlError, StorageError
 from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
 from etl.pipeline import Pipeline
-from etl.project import Project
+from etl.project import Project, scheme_of
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
 from etl.sources.contract import SourceSite
 from etl.staging import Flow, check_flow
-from etl.storage import Storage, open_storage
+from etl.storage import Storage, object_store_options, open_storage
 from etl.transforms.contract import TransformSite
 
 if TYPE_CHECKING:
@@ -28,29 +29,40 @@ if TYPE_CHECKING:
 SOURCE_NAME = "source"
 
 
-def wire(spec: PipelineSpec, project: Project, seam: Seam) -> Pipeline:
-    """Return the pipeline that ``spec`` declares. Reads and writes nothing.
+def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | None = None) -> Pipeline:
+    """Return the pipeline that ``spec`` declares. Writes nothing; reads which generation of its checkpoint counts.
 
-    Raises ConfigFaults where a source, transform or sink refuses its options, at its place in the file.
+    With a ``generation`` nothing is read at all. Raises ConfigFaults where a source, transform or sink refuses its
+    options, at its place in the file, and StorageError where the checkpoint's folder cannot be listed.
     """
     checkpoint = open_storage(project.checkpoint_url(spec.name), seam, project.storage_options)
+    generation = _counting(checkpoint) if generation is None else generation
     provenance = PROVENANCE_COLUMNS if getattr(spec.sink.options, "provenance", True) else ()
     flow = Flow(
         name=spec.name,
         source_name=SOURCE_NAME,
-        source=_source(spec, project, seam, checkpoint),
+        source=_source(spec, project, seam, records_of(checkpoint, generation)),
         transforms=tuple(_transform(spec, step, project) for step in spec.transforms),
         sink=_sink(spec, project, seam, provenance),
         system=_system_columns(spec, provenance),
     )
-    return Pipeline(flow, checkpoint, spec.source.limit, definition_hash(spec, project), project, spec.trigger)
+    definition = definition_hash(spec, project)
+    return Pipeline(flow, checkpoint, spec.source.limit, definition, project, spec.trigger, generation)
 
 
-def _source(spec: PipelineSpec, project: Project, seam: Seam, checkpoint: Storage) -> Any:  # noqa: ANN401  a Source
+def _counting(checkpoint: Storage) -> int:
+    """Return the generation that counts. Raises StorageError."""
+    try:
+        return newest_generation(checkpoint)
+    except OSError as exc:
+        raise StorageError(f"cannot be listed: {exc.strerror or exc}", where=checkpoint.url) from exc
+
+
+def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) -> Any:  # noqa: ANN401  a Source
     site = SourceSite(
         name=SOURCE_NAME,
         folder=project.folder,
-        ledger=checkpoint.at(f"sources/{SOURCE_NAME}"),
+        ledger=records.at(f"sources/{SOURCE_NAME}"),
         seam=seam,
         storage_options=project.storage_options,
         memory_bytes=project.memory_bytes,
@@ -74,7 +86,7 @@ def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[st
         url=spec.sink.url,
         storage=open_storage(spec.sink.url, seam, project.storage_options),
         seam=seam,
-        storage_options=project.options_for(spec.sink.url),
+        storage_options=object_store_options(scheme_of(spec.sink.url), project.options_for(spec.sink.url)),
         provenance=provenance,
     )
     return _built(spec, ("sink",), lambda: registered("sinks", spec.sink.type)(spec.sink.options, site))

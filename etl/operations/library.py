@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.engine import Bounds
+from etl.operations.refreshing import begin_refresh
 from etl.operations.running import Running, run_pipeline
 from etl.operations.tables import scan_table, scan_url
 from etl.operations.workspace import Workspace
@@ -29,10 +30,19 @@ def read_table(name_or_path: str, project: str | Path = ".", version: int | None
     return scan_table(home, name_or_path, Seam(), version)
 
 
-def run(pipeline: str, project: str | Path = ".", max_batches: int | None = None) -> list[BatchResult]:
-    """Run a pipeline of a project until nothing is left to take; return what it committed. Raises EtlError."""
-    seam = Seam()
-    outcome = run_pipeline(Workspace(Path(project)).wired(pipeline, seam), Running(seam, Silent(), Bounds(max_batches)))
+def run(
+    pipeline: str, project: str | Path = ".", max_batches: int | None = None, *, full_refresh: bool = False
+) -> list[BatchResult]:
+    """Run a pipeline of a project until nothing is left to take; return what it committed. Raises EtlError.
+
+    With ``full_refresh`` its table is built anew, from the first file on.
+    """
+    seam, workspace = Seam(), Workspace(Path(project))
+    wired = workspace.wired(pipeline, seam)
+    if full_refresh:
+        begin_refresh(wired, seam)
+        wired = workspace.wired(pipeline, seam)
+    outcome = run_pipeline(wired, Running(seam, Silent(), Bounds(max_batches)))
     if outcome.error is not None:
         raise outcome.error
     return list(outcome.results)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.errors import EtlError, SourceChangedError, StorageError
-from etl.resumption import restore_source, take_stock
+from etl.resumption import bind_sink, refuse_lost_checkpoint, restore_source, take_stock
 from etl.seam import Seam
 
 if TYPE_CHECKING:
@@ -39,11 +39,15 @@ class Onlooker(Seam):
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """A pipeline and where it stands; ``checkpoint`` and ``standing`` are None before the first run."""
+    """A pipeline and where it stands; ``checkpoint`` and ``standing`` are None before the first run.
+
+    ``is_replacing``: the next batch is the first of a full refresh, which takes the place of all that the table holds.
+    """
 
     pipeline: Pipeline
     checkpoint: Checkpoint | None = None
     standing: Standing | None = None
+    is_replacing: bool = False
 
     @property
     def is_unfinished(self) -> bool:
@@ -71,13 +75,15 @@ class Sight:
 
 def look(pipeline: Pipeline, seam: Seam) -> Sight:
     """Return where a pipeline stands, its source ready to be asked. Raises CheckpointError, TableStateError."""
-    checkpoint = find_checkpoint(pipeline.checkpoint, seam)
+    checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
+        pipeline.sink.bind("", pipeline.name)
+        refuse_lost_checkpoint(pipeline.flow)
         return Sight(pipeline)
-    pipeline.sink.bind(f"{checkpoint.identity}/main")
+    bind_sink(checkpoint, pipeline.flow)
     standing = take_stock(checkpoint, pipeline.flow, mend=False)
     restore_source(checkpoint, pipeline.flow, standing)
-    return Sight(pipeline, checkpoint, standing)
+    return Sight(pipeline, checkpoint, standing, checkpoint.replaces is not None and standing.committed < 0)
 
 
 def upcoming(sight: Sight, limit: ReadLimit) -> PlannedInput | None:

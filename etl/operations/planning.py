@@ -6,15 +6,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from etl.config.wiring import wire
 from etl.errors import EtlError
 from etl.operations.files import files_of
 from etl.operations.looking import look, upcoming, with_current
+from etl.operations.refreshing import look_at_refresh
 from etl.staging import check_flow
 
 if TYPE_CHECKING:
     from etl.model import PlannedInput, Schema
     from etl.operations.files import InputFile
     from etl.operations.looking import Sight
+    from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.seam import Seam
 
@@ -34,7 +37,8 @@ class NextBatch:
 
     ``recovery`` says what must be done about an unfinished batch first, and ``files`` are then those of that batch.
     ``definition`` says how the pipeline differs from the one of the newest plan. ``trouble`` is why the batch would
-    fail, as far as that shows before a row is transformed.
+    fail, as far as that shows before a row is transformed. ``is_replacing``: it takes the place of all that the table
+    holds.
     """
 
     pipeline: str
@@ -47,11 +51,24 @@ class NextBatch:
     table_changes: tuple[Change, ...]
     definition: str
     trouble: EtlError | None
+    is_replacing: bool = False
 
 
 def plan_next(pipeline: Pipeline, seam: Seam) -> NextBatch:
     """Return what the next run would begin with. Raises CheckpointError, TableStateError, SourceError."""
-    sight = look(pipeline, seam)
+    return batch_in_sight(look(pipeline, seam))
+
+
+def plan_refresh(workspace: Workspace, name: str, seam: Seam) -> NextBatch:
+    """Return what a full refresh would begin with. Raises SourceError where it would be refused, TableStateError."""
+    spec = workspace.spec(name)
+    present = wire(spec, workspace.project, seam)
+    return batch_in_sight(look_at_refresh(wire(spec, workspace.project, seam, present.generation + 1)))
+
+
+def batch_in_sight(sight: Sight) -> NextBatch:
+    """Return what a run would begin with that sees this."""
+    pipeline = sight.pipeline
     planned = next_input(sight)
     sources: tuple[Change, ...] = ()
     tables: tuple[Change, ...] = ()
@@ -72,6 +89,7 @@ def plan_next(pipeline: Pipeline, seam: Seam) -> NextBatch:
         table_changes=tables,
         definition=_definition(sight),
         trouble=trouble,
+        is_replacing=sight.is_replacing,
     )
 
 
@@ -91,7 +109,8 @@ def _schema_changes(sight: Sight, planned: PlannedInput) -> tuple[tuple[Change, 
     before = sight.schema
     schema = flow.source.infer(planned, before)
     rows = check_flow(flow, schema)
-    table: Schema = {} if flow.sink.table_id() is None else flow.sink.prepare(pl.Schema({}))
+    is_new = sight.is_replacing or flow.sink.table_id() is None
+    table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
     return _changes(before or {}, schema), _changes(table, flow.sink.prepare(rows))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from etl.config.lineage import overlaps
@@ -11,6 +11,7 @@ from etl.config.wiring import wire
 from etl.engine import Bounds, run
 from etl.errors import EtlError, FencedError, LeaseHeldError
 from etl.operations.failures import clear_failure, record_failure
+from etl.operations.refreshing import begin_refresh
 
 if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec
@@ -64,12 +65,16 @@ class Listener:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """How runs are carried out: the world, who listens, how long, and who may end them between batches."""
+    """How runs are carried out: the world, who listens, how long, and who may end them between batches.
+
+    With ``full_refresh`` each begins by building its table anew.
+    """
 
     seam: Seam
     reporter: Reporter
     bounds: Bounds = field(default_factory=Bounds)
     should_stop: Callable[[], bool] = bool
+    full_refresh: bool = False
 
 
 def run_pipelines(workspace: Workspace, names: Sequence[str] | None, running: Running) -> Iterator[Outcome]:
@@ -96,10 +101,12 @@ def _reads(spec: PipelineSpec, other: PipelineSpec) -> bool:
 def _run_spec(workspace: Workspace, spec: PipelineSpec, running: Running) -> Outcome:
     try:
         pipeline = wire(spec, workspace.project, running.seam)
+        if running.full_refresh:
+            pipeline = wire(spec, workspace.project, running.seam, begin_refresh(pipeline, running.seam))
     except EtlError as exc:
         return Outcome(spec.name, error=exc)
     if spec.trigger == "once":
-        running = Running(running.seam, running.reporter, _one_batch(running.bounds), running.should_stop)
+        running = replace(running, bounds=_one_batch(running.bounds))
     return run_pipeline(pipeline, running)
 
 

@@ -48,7 +48,7 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     except (CheckpointError, TableStateError) as exc:
         return _without_sight(pipeline, seam, "refused", "", failure_of(exc, seam.now().isoformat()))
     files, size_bytes, trouble = _lag(sight)
-    is_held = choose_lease(pipeline.checkpoint, seam).is_held()
+    is_held = choose_lease(pipeline.records, seam).is_held()
     state, note = _state(sight, is_held=is_held, failure=failure, lag_files=files)
     is_told = failure is not None and failure.message in trouble
     note = note or ("" if is_told else trouble)
@@ -56,7 +56,7 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
 
 
 def _without_sight(pipeline: Pipeline, seam: Seam, state: str, note: str, failure: Failure | None) -> Status:
-    if choose_lease(pipeline.checkpoint, seam).is_held():
+    if choose_lease(pipeline.records, seam).is_held():
         state = "running"
     return Status(pipeline.name, state, pipeline.sink.table, None, None, note, None, failure)
 
@@ -97,7 +97,7 @@ def _last_batch(sight: Sight) -> CommitEntry | None:
 
 def history(pipeline: Pipeline, seam: Seam) -> list[CommitEntry]:
     """Return every committed batch, oldest first; none before the first run. Raises CheckpointError."""
-    checkpoint = find_checkpoint(pipeline.checkpoint, seam)
+    checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
         return []
     return [checkpoint.commits.read(batch_id) for batch_id in checkpoint.commits.log.revisions()]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.config.faults import ConfigFaults, Fault
 from etl.config.wiring import check_plan, wire
-from etl.errors import EtlError
+from etl.errors import EtlError, StorageError
 from etl.operations.looking import Onlooker, look
 from etl.operations.planning import next_input
 
@@ -48,11 +48,19 @@ def validate(workspace: Workspace, names: Sequence[str] | None = None) -> list[V
 
 
 def _verdict(workspace: Workspace, spec: PipelineSpec) -> Verdict:
-    pipeline = wire(spec, workspace.project, Onlooker())
+    pipeline = _wired(spec, workspace)
     schema, note = _schema(pipeline)
     rows = check_plan(spec, pipeline, schema)
     columns = None if rows is None else {name: str(dtype) for name, dtype in rows.items()}
     return Verdict(spec.name, spec.sink.table, len(spec.transforms), columns, note)
+
+
+def _wired(spec: PipelineSpec, workspace: Workspace) -> Pipeline:
+    """Return the pipeline, also where its checkpoint cannot be reached: its file may be right all the same."""
+    try:
+        return wire(spec, workspace.project, Onlooker())
+    except StorageError:
+        return wire(spec, workspace.project, Onlooker(), generation=1)
 
 
 def _schema(pipeline: Pipeline) -> tuple[Schema | None, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -21,7 +21,7 @@ class SinkSite:
     """Where a sink lives: handed to it when a pipeline is wired.
 
     ``table`` is the name for people, ``url`` the table's root, ``storage`` the same as a folder of records.
-    ``storage_options`` are those of the URL's scheme, ``provenance`` the system columns that the table keeps.
+    ``storage_options`` are as Polars and deltalake take them, ``provenance`` the system columns that the table keeps.
     """
 
     table: str
@@ -39,8 +39,13 @@ class Sink(Protocol):
     def table(self) -> str:
         """The table's name for people (``silver.orders``, or its URL)."""
 
-    def bind(self, app_id: str) -> None:
-        """Take the name under which the table remembers this pipeline's batches. Called once, before anything else."""
+    def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
+        """Take the names under which the table remembers batches. Called once, before anything else.
+
+        ``app_id`` is that of this checkpoint's batches; under the name of the ``pipeline`` the table remembers the
+        newest batch of any checkpoint of its. With ``replaces``, the first batch takes the place of all that the table
+        holds, and no batch of the app ids in it can be committed any more: a full refresh.
+        """
 
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
         """Return the newest batch that the table durably holds from this pipeline, None for none (or no table).
@@ -50,6 +55,9 @@ class Sink(Protocol):
 
         Raises TableStateError where the table is torn or was replaced by another.
         """
+
+    def claimed_batch_id(self) -> int | None:
+        """Return the newest batch that the table holds from any checkpoint of this pipeline, None for none."""
 
     def table_id(self) -> str | None:
         """Return the identity of the table, None where there is none yet."""
@@ -69,7 +77,9 @@ class Sink(Protocol):
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Make the manifest's files part of the table in one transaction; return the table version that holds them.
 
-        *Repeat*: returns the version of the first time. ``info`` is the ``etl.*`` commit metadata.
+        *Repeat*: returns the version of the first time. ``info`` is the ``etl.*`` commit metadata. Raises FencedError
+        where a full refresh took the place of this checkpoint's batches, TableStateError where the table holds batches
+        of another checkpoint of this pipeline.
         """
 
     def discard(self, batch_id: int, keep: str | None) -> None:

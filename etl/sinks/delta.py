@@ -1,4 +1,4 @@
-"""The Delta table sink: append, exactly once."""
+"""The Delta table sink: append, exactly once; a refresh's first batch takes the place of what is there."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from etl.balance import observed
-from etl.errors import SinkError
+from etl.errors import FencedError, SinkError, TableStateError
 from etl.model import SYSTEM_COLUMNS, Manifest, Schema, StagedFile
 from etl.options import Options, SizeBytes
 from etl.schema import from_polars, to_polars
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta_actions import Identity, append_actions
+from etl.sinks.delta_actions import SUPERSEDED, Identity, append_actions, remove_actions, replace_actions
+from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
 from etl.sinks.delta_files import StagingPlan, describe_file, nan_observer, write_files
-from etl.sinks.delta_log import Action, DeltaLog, Head, refuse_unkept
+from etl.sinks.delta_log import Action, DeltaLog, Head
 from etl.sinks.delta_types import from_delta_fields, merge_fields, to_delta_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from etl.balance import Tally
@@ -34,9 +37,9 @@ class DeltaOptions(Options):
 
     type: Literal["delta"] = "delta"
     table: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", description="schema.table under the lake"
+        default=None, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", description="schema.table under the lake"
     )
-    path: str | None = Field(None, description="URL or folder of a table outside the lake's layout")
+    path: str | None = Field(default=None, description="URL or folder of a table outside the lake's layout")
     write_mode: Literal["append"] = "append"
     partition_by: list[str] = Field(default_factory=list)
     target_file_size: SizeBytes = 128_000_000
@@ -58,12 +61,15 @@ class DeltaSink:
         self._options = options
         self._site = site
         self._log = DeltaLog(site.storage, site.storage_options, site.seam)
+        self._replaces: tuple[str, ...] | None = None
         self._tended_at: int | None = None
         self.table = site.table
 
-    def bind(self, app_id: str) -> None:
-        """Take the name under which the table remembers this pipeline's batches."""
+    def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
+        """Take the names under which the table remembers this pipeline's batches."""
         self._log.app_id = app_id
+        self._log.pipeline = pipeline
+        self._replaces = None if replaces is None else tuple(replaces)
 
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
         """Return the newest batch that the table holds from this pipeline, None for none. Raises TableStateError."""
@@ -72,7 +78,19 @@ class DeltaSink:
         head = self._log.head()
         if expected is not None:
             self._log.refuse_rollback_since(expected[1])
+        if head is not None and head.batch_id == SUPERSEDED:
+            raise TableStateError(
+                "table_ahead",
+                "a full refresh took the place of every batch that this checkpoint knows",
+                where=self.table,
+                hint=f"restore the newer checkpoint folder, or build the table anew: {self._log.refresh_command}",
+            )
         return None if head is None else head.batch_id
+
+    def claimed_batch_id(self) -> int | None:
+        """Return the newest batch that the table holds from any checkpoint of this pipeline, None for none."""
+        head = self._log.head()
+        return None if head is None else head.claimed
 
     def table_id(self) -> str | None:
         """Return the identity of the table, None where there is none."""
@@ -83,9 +101,15 @@ class DeltaSink:
         """Return the columns that a batch of ``rows`` leaves the table with. Raises SinkError."""
         head = self._log.head()
         if head is not None:
-            refuse_unkept(head, self.table)
-            self._refuse_other_partitions(head)
-        fields = merge_fields(head.fields if head else [], to_delta_fields(self._kept(rows)))
+            self._refuse_unfit(head)
+        before = [] if head is None or self._is_replaced(head) else head.fields
+        fields = merge_fields(before, to_delta_fields(self._kept(rows)))
+        if not fields:
+            raise SinkError(
+                "no column of the batch has a type yet: there are only nulls",
+                where=self.table,
+                hint="declare the columns under `schema:` of the source, or wait for input with values",
+            )
         self._refuse_partition_types(fields)
         return from_delta_fields(fields)
 
@@ -94,12 +118,25 @@ class DeltaSink:
         dropped = set(SYSTEM_COLUMNS) - set(self._site.provenance)
         return {name: tree for name, tree in from_polars(rows).items() if name not in dropped}
 
+    def _is_replaced(self, head: Head) -> bool:
+        """Tell whether the next batch takes the place of all that the table holds."""
+        return self._replaces is not None and head.batch_id is None
+
+    def _refuse_unfit(self, head: Head) -> None:
+        """Refuse a table that cannot take our next batch. Raises SinkError."""
+        refuse_unkept(head, self.table)
+        if self._is_replaced(head):
+            refuse_irreplaceable(head, self.table)
+        else:
+            self._refuse_other_partitions(head)
+
     def _refuse_other_partitions(self, head: Head) -> None:
         if head.partition_columns != self._options.partition_by:
             raise SinkError(
                 f"the table is partitioned by {head.partition_columns}, the pipeline says {self._options.partition_by}",
                 where=self.table,
-                hint="a table's partitioning cannot change; set sink.partition_by to it, or write to another table",
+                hint=f"a table's partitioning cannot change; set sink.partition_by to it, or build the table anew: "
+                f"{self._log.refresh_command}",
             )
 
     def _refuse_partition_types(self, fields: list[Action]) -> None:
@@ -131,9 +168,12 @@ class DeltaSink:
             "data.write", partial(write_files, fitted, plan), partial(write_files, fitted.head(1), plan)
         )
         self._site.storage.sync(paths, effect="data.sync")
-        files = tuple(file for file in self._describe(paths, frozenset(nan_columns)) if file.rows)
+        files = self._describe(paths, frozenset(nan_columns))
+        for file in files:
+            if not file.rows:
+                self._site.storage.remove(file.path, effect="data.discard")
         tally.add("written", sum(file.rows for file in files))
-        return files
+        return tuple(file for file in files if file.rows)
 
     def _prefix(self, batch_id: int) -> str:
         return f"part-{self._log.app_id[:8]}-{batch_id:010d}-"
@@ -155,20 +195,52 @@ class DeltaSink:
         """Make the manifest's files one table version; return it. *Repeat*: the version of the first time."""
         while True:
             head = self._log.head()
+            if head is not None:
+                self._refuse_other_checkpoint(head)
             if head is not None and head.batch_id is not None and head.batch_id >= manifest.batch_id:
-                return self._log.version_of(manifest.batch_id)
+                version = self._log.version_of(manifest.batch_id)
+                self._log.refuse_rollback_since(version)
+                return version
             after = self._log.commit(head, self._actions(head, manifest, info))
             if after is not None:
                 return after.version
 
+    def _refuse_other_checkpoint(self, head: Head) -> None:
+        """Refuse to commit beside, or after, the batches of another checkpoint of the pipeline.
+
+        Here once more, next to the compare-and-swap, because a runner may have slept since it looked. Raises
+        FencedError, TableStateError.
+        """
+        if head.batch_id == SUPERSEDED:
+            raise FencedError(
+                "a full refresh took the place of this checkpoint's batches",
+                where=self.table,
+                hint="this runner stopped and deleted nothing; the refresh goes on",
+            )
+        if self._replaces is None and head.batch_id is None and head.claimed is not None:
+            raise TableStateError(
+                "table_ahead",
+                "another checkpoint of this pipeline has written to the table meanwhile",
+                where=self.table,
+                hint="put that checkpoint back; nothing was committed",
+            )
+
     def _actions(self, head: Head | None, manifest: Manifest, info: dict[str, Json]) -> list[Action]:
-        """Return the actions of a batch's version: metadata where the schema grows, our transaction, the files."""
+        """Return the actions of a batch's version."""
         if head is not None:
-            refuse_unkept(head, self.table)
-            self._refuse_other_partitions(head)
+            self._refuse_unfit(head)
         now_ms = int(self._site.seam.now().timestamp() * 1000)
-        identity = Identity(self._log.app_id, str(UUID(self._site.seam.new_id())), tuple(self._options.partition_by))
-        return append_actions(head, manifest, info, identity, now_ms)
+        identity = Identity(
+            self._log.app_id,
+            str(UUID(self._site.seam.new_id())),
+            tuple(self._options.partition_by),
+            self._log.claim,
+            (self._replaces or ()) if manifest.batch_id == 0 else (),
+        )
+        if head is None or not self._is_replaced(head) or manifest.batch_id != 0:
+            return append_actions(head, manifest, info, identity, now_ms)
+        removed = remove_actions(self._log.live_paths(head), now_ms)
+        return replace_actions(head, manifest, info, identity, now_ms) + removed
 
     def discard(self, batch_id: int, keep: str | None) -> None:
         """Remove staged files of ``batch_id`` from every attempt but ``keep``."""
@@ -185,7 +257,7 @@ class DeltaSink:
         if head is None:
             return
         if self._tended_at is None:
-            self._tended_at = head.version - head.version % _LOG_CHECKPOINT_EVERY
+            self._tended_at = self._log.checkpoint_version()
         if head.version - self._tended_at >= _LOG_CHECKPOINT_EVERY:
             self._log.write_checkpoint()
             self._tended_at = head.version

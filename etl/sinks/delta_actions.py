@@ -14,6 +14,8 @@ from etl.errors import SinkError
 from etl.sinks.delta_types import merge_fields, to_delta_fields
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from etl.model import Json, Manifest, StagedFile
     from etl.sinks.delta_log import Action, Head
 
@@ -21,19 +23,28 @@ _PLAIN_PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 2}
 _RAISABLE_WRITERS = (1, 2, 7)
 
 
+SUPERSEDED = 2**53
+"""The batch id that a full refresh leaves under the app id of a checkpoint that it replaced: above every batch."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The name of our transactions, and what a table is made with where there is none yet."""
+    """The names of our transactions, and what a table is made with where there is none yet.
+
+    ``replaces`` are the app ids that a refresh supersedes.
+    """
 
     app_id: str
     new_table_id: str
     partition_by: tuple[str, ...]
+    claim: str = ""
+    replaces: tuple[str, ...] = ()
 
 
 def append_actions(
     head: Head | None, manifest: Manifest, info: dict[str, Json], identity: Identity, now_ms: int
 ) -> list[Action]:
-    """Return the actions of a batch's version: metadata where the schema grows, our transaction, the files.
+    """Return the actions of a batch's version: metadata where the schema grows, our transactions, the files.
 
     ``head`` is None for the first version. Raises SinkError where the table cannot take the manifest's schema.
     """
@@ -46,8 +57,40 @@ def append_actions(
         actions.append({"protocol": protocol})
     if head is None or fields != before:
         actions.append({"metaData": _metadata(head, fields, identity, now_ms)})
-    actions.append({"txn": {"appId": identity.app_id, "version": manifest.batch_id}})
+    actions += _transactions(identity, manifest.batch_id)
     return actions + [_add(file, now_ms) for file in manifest.tables["main"]]
+
+
+def replace_actions(
+    head: Head, manifest: Manifest, info: dict[str, Json], identity: Identity, now_ms: int
+) -> list[Action]:
+    """Return the actions of a version that has nothing of the one before but its name and settings.
+
+    The caller adds those that take the old files out. The columns and the partitioning are those of the batch alone.
+    """
+    fields = to_delta_fields(dict(manifest.table_schemas["main"]))
+    actions = [_commit_info(now_ms, info, manifest, mode="Overwrite")]
+    protocol = _needed_protocol(head, fields)
+    if protocol is not None:
+        actions.append({"protocol": protocol})
+    metadata = _metadata(head, fields, identity, now_ms) | {"partitionColumns": list(identity.partition_by)}
+    actions.append({"metaData": metadata})
+    actions += _transactions(identity, manifest.batch_id)
+    return actions + [_add(file, now_ms) for file in manifest.tables["main"]]
+
+
+def remove_actions(paths: Sequence[str], now_ms: int) -> list[Action]:
+    """Return the actions that take data files out of a table; ``paths`` as the log writes them."""
+    return [{"remove": {"path": path, "deletionTimestamp": now_ms, "dataChange": True}} for path in paths]
+
+
+def _transactions(identity: Identity, batch_id: int) -> list[Action]:
+    """Return what the table remembers: our batch, the pipeline's newest, and that replaced checkpoints are over."""
+    versions = {identity.app_id: batch_id}
+    if identity.claim:
+        versions[identity.claim] = batch_id
+    versions |= dict.fromkeys(identity.replaces, SUPERSEDED)
+    return [{"txn": {"appId": app_id, "version": version}} for app_id, version in versions.items()]
 
 
 def _metadata(head: Head | None, fields: list[Action], identity: Identity, now_ms: int) -> Action:
@@ -72,13 +115,14 @@ def _refuse_nulls(fields: list[Action], manifest: Manifest) -> None:
             continue
         for file in manifest.tables["main"]:
             nulls = dict(file.statistics.get("nullCount") or {})  # type: ignore[arg-type]
+            nulls |= {name: value is None for name, value in file.partition_values.items()}
             if nulls.get(field["name"], file.rows):
                 raise SinkError("the table forbids nulls in this column", where=field["name"])
 
 
 def _needed_protocol(head: Head | None, fields: list[Action]) -> Action | None:
     """Return the protocol that the table must be raised to, None where it has it."""
-    needs_ntz = '"timestamp_ntz"' in json.dumps(fields)
+    needs_ntz = any(_has_ntz(field["type"]) for field in fields)
     if head is None and not needs_ntz:
         return dict(_PLAIN_PROTOCOL)
     has: Action = head.protocol if head else dict(_PLAIN_PROTOCOL)
@@ -94,14 +138,21 @@ def _needed_protocol(head: Head | None, fields: list[Action]) -> Action | None:
     return {"minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": reader, "writerFeatures": writer}
 
 
-def _commit_info(now_ms: int, info: dict[str, Json], manifest: Manifest) -> Action:
+def _has_ntz(part: object) -> bool:
+    """Tell whether a type, or one inside it, is a timestamp without zone."""
+    if isinstance(part, dict):
+        return any(_has_ntz(inner) for inner in (part.get("elementType"), *(f["type"] for f in part.get("fields", ()))))
+    return part == "timestamp_ntz"
+
+
+def _commit_info(now_ms: int, info: dict[str, Json], manifest: Manifest, mode: str = "Append") -> Action:
     files = manifest.tables["main"]
     return {
         "commitInfo": {
             "timestamp": now_ms,
             "operation": "WRITE",
-            "operationParameters": {"mode": "Append"},
-            "isBlindAppend": True,
+            "operationParameters": {"mode": mode},
+            "isBlindAppend": mode == "Append",
             "engineInfo": "lakehouse-etl",
             "operationMetrics": {
                 "numFiles": str(len(files)),

@@ -132,12 +132,20 @@ def file_statistics(footer: pq.FileMetaData, nan_columns: frozenset[str]) -> dic
         if any(part is None or part.null_count is None for part in seen):
             continue
         _put(nulls, names, sum(part.null_count for part in seen))
-        bounds = [(part.min, part.max) for part in seen if part.has_min_max]
+        bounds = _bounds(seen)
         if bounds and len(bounds) == sum(1 for part in seen if part.num_values):
             low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
             _put(minimum, names, _lower(low))
             _put(maximum, names, None if ".".join(names) in nan_columns else _upper(high))
     return {"numRecords": footer.num_rows, "minValues": minimum, "maxValues": maximum, "nullCount": nulls}
+
+
+def _bounds(seen: list[pq.Statistics]) -> list[tuple[Any, Any]]:
+    """Return minimum and maximum of each row group that has them; none where Python has no such moment or day."""
+    try:
+        return [(part.min, part.max) for part in seen if part.has_min_max]
+    except (OverflowError, ValueError):
+        return []
 
 
 def _leaf_names(footer: pq.FileMetaData, index: int) -> list[str]:
@@ -205,8 +213,7 @@ def _bound(value: object, up: timedelta) -> Json:
     if isinstance(value, bool | bytes):
         return None
     if isinstance(value, datetime):
-        text = (value + up).replace(tzinfo=None).isoformat(timespec="milliseconds")
-        return f"{text}Z" if value.tzinfo else text
+        return _moment_bound(value, up)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, int):
@@ -214,6 +221,14 @@ def _bound(value: object, up: timedelta) -> Json:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return _decimal_bound(value)
+
+
+def _moment_bound(value: datetime, up: timedelta) -> Json:
+    """Return a moment in whole milliseconds, None where there is none so late."""
+    if value > datetime.max.replace(tzinfo=value.tzinfo) - up:
+        return None
+    text = (value + up).replace(tzinfo=None).isoformat(timespec="milliseconds")
+    return f"{text}Z" if value.tzinfo else text
 
 
 def _decimal_bound(value: object) -> Json:
@@ -226,13 +241,22 @@ def _decimal_bound(value: object) -> Json:
 
 
 def nan_observer() -> tuple[Callable[[pl.DataFrame], None], set[str]]:
-    """Return a function that looks at frames as they pass, and the set of float columns in which it saw NaN."""
-    import polars.selectors as cs
-
+    """Return a function that looks at frames as they pass, and the set of what it saw NaN in: columns and fields."""
     seen: set[str] = set()
 
     def look(frame: pl.DataFrame) -> None:
-        flags = frame.select(cs.float().is_nan().any())
-        seen.update(name for name in flags.columns if flags[name][0])
+        leaves = (leaf for column in frame for leaf in _float_leaves(column, column.name))
+        seen.update(path for path, leaf in leaves if path not in seen and leaf.is_nan().any())
 
     return look, seen
+
+
+def _float_leaves(column: pl.Series, path: str) -> Iterator[tuple[str, pl.Series]]:
+    """Give a column, or the fields of a struct at any depth, where they are floats, with their dotted paths."""
+    import polars as pl
+
+    if isinstance(column.dtype, pl.Struct):
+        for name in column.struct.fields:
+            yield from _float_leaves(column.struct.field(name), f"{path}.{name}")
+    elif column.dtype.is_float():
+        yield path, column

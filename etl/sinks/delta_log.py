@@ -10,41 +10,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from etl.errors import RecordExistsError, SinkError, TableStateError
+from etl.errors import RecordExistsError, SinkError, StorageError, TableStateError
 from etl.seam import Seam
 from etl.storage import Storage, put_if_absent
 
 Action = dict[str, Any]
 
-_KEPT_FEATURES = frozenset(
-    (
-        "appendOnly",
-        "changeDataFeed",
-        "checkConstraints",
-        "deletionVectors",
-        "generatedColumns",
-        "invariants",
-        "timestampNtz",
-        "v2Checkpoint",
-        "vacuumProtocolCheck",
-    )
-)
 _ABANDONED_AFTER_S = 3600.0
-_UNKEPT_SETTINGS = (
-    "delta.constraints.",
-    "delta.columnMapping.mode",
-    "delta.enableRowTracking",
-    "delta.enableInCommitTimestamps",
-)
-_UNKEPT_FIELD_KEYS = ("delta.generationExpression", "delta.invariants", "delta.identity.start")
+_CLAIM = "etl-pipeline:"
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a writer must know of a table's newest version. ``batch_id`` is that of our own transactions."""
+    """What a writer must know of a table's newest version.
+
+    ``batch_id`` is that of our own transactions, ``claimed`` that of our pipeline's under whatever checkpoint.
+    """
 
     version: int
     table_id: str
@@ -52,6 +37,7 @@ class Head:
     protocol: Action
     batch_id: int | None
     batch_version: int | None = None
+    claimed: int | None = None
 
     @property
     def fields(self) -> list[Action]:
@@ -65,7 +51,10 @@ class Head:
 
 
 class DeltaLog:
-    """The log of one table, seen by one writer with its own transaction name ``app_id``."""
+    """The log of one table, seen by one writer with its own transaction name ``app_id``.
+
+    ``pipeline`` names the claim, a second transaction that outlives a lost checkpoint; without it there is none.
+    """
 
     def __init__(self, storage: Storage, storage_options: Mapping[str, str], seam: Seam) -> None:
         self._storage = storage
@@ -73,6 +62,17 @@ class DeltaLog:
         self._seam = seam
         self._head: Head | None = None
         self.app_id = ""
+        self.pipeline = ""
+
+    @property
+    def claim(self) -> str:
+        """The name of the transaction that every checkpoint of the pipeline shares."""
+        return f"{_CLAIM}{self.pipeline}" if self.pipeline else ""
+
+    @property
+    def refresh_command(self) -> str:
+        """The command that builds the table anew."""
+        return f"etl run {self.pipeline or 'PIPELINE'} --full-refresh"
 
     def stands_at(self, batch_id: int, version: int) -> bool:
         """Tell, from two looks, whether ``version`` is the newest and made by our ``batch_id``."""
@@ -109,13 +109,11 @@ class DeltaLog:
         if commits:
             self._actions(int(commits[-1][:20]))
         from deltalake import DeltaTable
-        from deltalake.exceptions import DeltaError
 
-        try:
+        with self._reading():
             table = DeltaTable(self._storage.url, storage_options=self._options or None)
             batch_id = table.transaction_version(self.app_id)
-        except (DeltaError, ValueError, OSError) as exc:
-            raise self._torn(f"its log cannot be read: {exc}") from exc
+            claimed = table.transaction_version(self.claim) if self.claim else None
         metadata, protocol = table.metadata(), table.protocol()
         return Head(
             version=table.version(),
@@ -137,7 +135,20 @@ class DeltaLog:
                 "writerFeatures": protocol.writer_features,
             },
             batch_id=batch_id,
+            claimed=claimed,
         )
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what deltalake raises about a log into TableStateError, about a store into StorageError."""
+        from deltalake.exceptions import DeltaError
+
+        try:
+            yield
+        except (DeltaError, ValueError) as exc:
+            raise self._torn(f"its log cannot be read: {exc}") from exc
+        except OSError as exc:  # the store did not answer: that says nothing about the table
+            raise StorageError(f"the table's log cannot be reached: {exc}", where=self._storage.url) from exc
 
     def _actions(self, version: int) -> list[Action]:
         """Return the actions of one commit. Raises FileNotFoundError, TableStateError where it is torn or empty."""
@@ -169,6 +180,8 @@ class DeltaLog:
                 head = replace(head, protocol=protocol)
             if self._is_ours(action):
                 head = replace(head, batch_id=action["txn"]["version"], batch_version=version)
+            if self.claim and action.get("txn", {}).get("appId") == self.claim:
+                head = replace(head, claimed=action["txn"]["version"])
         return replace(head, version=version)
 
     def _is_ours(self, action: Action) -> bool:
@@ -188,14 +201,14 @@ class DeltaLog:
 
     def _refuse_rollback(self, actions: list[Action], ours: int | None) -> None:
         info: Action = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
-        target = (info.get("operationParameters") or {}).get("version")
-        is_behind = ours is not None and not (str(target).isdigit() and int(target) >= ours)
+        target = str((info.get("operationParameters") or {}).get("version", ""))
+        is_behind = ours is not None and not (target.isdigit() and int(target) >= ours)
         if info.get("operation") == "RESTORE" and is_behind:
             raise TableStateError(
                 "table_behind",
                 f"the table was restored to version {target or 'at an earlier time'}, our newest rows are in {ours}",
                 where=self._storage.url,
-                hint="restore the table forward again, or start it anew with etl run --full-refresh",
+                hint=f"restore the table forward again, or build it anew: {self.refresh_command}",
             )
 
     def version_of(self, batch_id: int) -> int:
@@ -236,6 +249,21 @@ class DeltaLog:
         self._head = self._after(before, actions)
         return self._head
 
+    def live_paths(self, head: Head) -> list[str]:
+        """Return the data files of a version, each as the log writes it."""
+        from deltalake import DeltaTable
+
+        with self._reading():
+            table = DeltaTable(self._storage.url, version=head.version, storage_options=self._options or None)
+            return [str(path) for path in table.get_add_actions().column("path").to_pylist()]
+
+    def checkpoint_version(self) -> int:
+        """Return the version of the newest summary of the log, 0 where there is none that can be read."""
+        try:
+            return int(json.loads(self._storage.read("_delta_log/_last_checkpoint"))["version"])
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return 0
+
     def write_checkpoint(self) -> None:
         """Summarise the log for readers, and sweep what a crash left in it long ago. Losing it loses nothing."""
         from deltalake import DeltaTable
@@ -243,22 +271,6 @@ class DeltaLog:
         self._storage.sweep("_delta_log", older_than_s=_ABANDONED_AFTER_S, effect="table.sweep")
         table = DeltaTable(self._storage.url, storage_options=self._options or None)
         self._seam.effect("table.checkpoint", table.create_checkpoint)
-
-
-def refuse_unkept(head: Head, table: str) -> None:
-    """Refuse a table that promises its readers what an append by this library would break. Raises SinkError."""
-    features = set(head.protocol.get("writerFeatures") or ()) - _KEPT_FEATURES
-    settings = head.metadata.get("configuration") or {}
-    unkept = [
-        name for name in settings if name.startswith(_UNKEPT_SETTINGS) and settings[name] not in ("none", "false")
-    ]
-    unkept += [key for field in head.fields for key in field.get("metadata", {}) if key.startswith(_UNKEPT_FIELD_KEYS)]
-    if features or unkept:
-        raise SinkError(
-            f"the table uses {', '.join(sorted(features) + unkept)}, which this release cannot keep",
-            where=table,
-            hint="write to a table without it",
-        )
 
 
 def _name(version: int) -> str:

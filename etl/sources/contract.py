@@ -95,5 +95,11 @@ class Source(Protocol):
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Dispose of the units of a committed batch (keep, archive, delete). *Repeat*: safe."""
 
+    def check_replay(self) -> None:
+        """Refuse a full refresh whose result would lack rows that were read before. Called before one is begun.
+
+        Raises SourceError where the options make input unreachable once it was read.
+        """
+
     def fold(self, upto: int) -> None:
         """Compact the ledger of batches ``<= upto``, all committed. Losing it loses nothing."""

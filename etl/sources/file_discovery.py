@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import filterfalse
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,10 +89,10 @@ class LocalFiles:
             except OSError as exc:
                 raise _unavailable(folder, exc) from exc
             open_folders += [(join(folder, name), inner) for name in folders if (inner := pattern.enter(states, name))]
-            for name in names:
-                if pattern.takes(states, name) and isinstance(
-                    seen := self.look(join(folder, name), pattern), FoundFile
-                ):
+            whole = os.path.join(self._base, folder, "")
+            for name in pattern.taken(states, names):
+                seen = self._look(whole + name, folder, name, pattern)
+                if isinstance(seen, FoundFile):
                     yield seen
 
     def settled(self, pattern: Pattern) -> Pattern:
@@ -102,7 +103,9 @@ class LocalFiles:
 
     def look(self, path: str, pattern: Pattern) -> FoundFile | str:
         """Return a matching file, or the reason why it is passed over. Raises SourceError."""
-        whole = os.path.join(self._base, path)
+        return self._look(os.path.join(self._base, path), *split(path), pattern)
+
+    def _look(self, whole: str, folder: str, name: str, pattern: Pattern) -> FoundFile | str:
         try:
             status = self._disk.status(whole)
             if stat.S_ISLNK(status.st_mode):
@@ -114,10 +117,10 @@ class LocalFiles:
         except _GONE:
             return "does not exist, or is a link to nothing"
         except OSError as exc:
-            raise _unavailable(path, exc) from exc
+            raise _unavailable(join(folder, name), exc) from exc
         if not stat.S_ISREG(status.st_mode):
             return "not a file; links to folders are not followed"
-        return FoundFile(status.st_mtime_ns, *split(path), status.st_size)
+        return FoundFile(status.st_mtime_ns, folder, name, status.st_size)
 
     def refreshed(self, file: FoundFile) -> FoundFile | None:
         """Return a listed file as it is now, None when it is gone."""
@@ -129,15 +132,17 @@ class LocalFiles:
     def _list(self, folder: str, known: AbstractSet[str], *, flat: bool) -> tuple[Iterable[str], set[str]]:
         """Return the unknown names and, unless ``flat``, those of sub-folders apart."""
         whole = os.path.join(self._base, folder)
-        # Half the time of asking name by name: 0.27 s for 500,000 known names, of which os.listdir takes 0.16 s.
-        unknown = set(self._disk.names(whole)).difference(known)
+        # 0.27 s for 500,000 known names, of which os.listdir takes 0.2 s; a second set would take 35 MiB (2026-11).
+        unknown = set(filterfalse(known.__contains__, self._disk.names(whole)))
         if flat or not unknown:
             return unknown, set()
         if len(unknown) > _MANY:
             folders = self._disk.folders(whole)
         else:
             folders = {name for name in unknown if self._is_folder(os.path.join(whole, name))}
-        return unknown - folders, folders & unknown
+        folders &= unknown
+        unknown -= folders
+        return unknown, folders
 
     def _is_folder(self, path: str) -> bool:
         with suppress(*_GONE):

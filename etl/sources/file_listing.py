@@ -27,9 +27,10 @@ class FileListing:
 
     def find(self, known: Known) -> Iterator[FoundFile]:
         """Return the files that are not ``known``, perhaps twice. Raises SourceError for an unlisted folder."""
+        has_exclusions = bool(self._excluded_names or self._excluded_paths)
         for pattern in self._patterns:
             for found in self._places.at(pattern.root).files.find(pattern, known):
-                if self._why_excluded(found.path) is None:
+                if not has_exclusions or self._why_excluded(found.path) is None:
                     yield found
 
     def refreshed(self, file: FoundFile) -> FoundFile | None:

@@ -52,6 +52,8 @@ def why_skipped(name: str, segment: str) -> str | None:
     ``segment`` is the piece of the pattern that matches it: one that starts (or ends) with the mark itself asks for it.
     Folders such as ``_day=1`` are partitions, not hidden.
     """
+    if not name.startswith((".", "_")) and not name.endswith(TEMPORARY_ENDINGS):
+        return None
     if name.startswith(".") and not segment.startswith("."):
         return "hidden: the name starts with '.'"
     if name.startswith("_") and not segment.startswith("_") and "=" not in name:

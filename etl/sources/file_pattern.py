@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etl.sources.file_names import join, split, why_skipped
@@ -45,8 +46,16 @@ class Pattern:
 
     def takes(self, states: frozenset[int], name: str) -> bool:
         """Tell whether a file called ``name``, in a folder with these states, is read."""
+        return name in self.taken(states, [name])
+
+    def taken(self, states: frozenset[int], names: Iterable[str]) -> list[str]:
+        """Return those of the ``names`` in a folder with these states whose files are read."""
         last = len(self.segments) - 1
-        return any(state == last for state, _ in self._steps(states, name))
+        text, regex = self.segments[last].text, self.segments[last].regex
+        if last not in states or regex is None:
+            return []
+        fits = regex.fullmatch
+        return [name for name in names if fits(name) and why_skipped(name, text) is None]
 
     def only_files(self, states: frozenset[int]) -> bool:
         """Tell whether no sub-folder of a folder with these states can match."""

@@ -62,7 +62,7 @@ class FileReader:
         from polars.io.plugins import register_io_source
 
         columns = FileColumns(schema, system, has_partitions=self._options.hive_partitions)
-        counts: list[Json] = [0] * len(units.files)
+        counts: list[Json] = [0] * len(units)
         reading: Reading
 
         def stream(

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 START = "start.parquet"
+_REREAD = f"remove every file of this folder but {START}: the plans say the same, and are read again"
 _NAME = re.compile(r"segment-(\d{10})-(\d{10})-(\d+)\.parquet")
 _GROWTH = 3
 
@@ -68,7 +69,7 @@ class Segments:
                 raise CheckpointError(
                     f"the ledger does not say which files batches {expected} to {segment.first - 1} read",
                     where=self._storage.url,
-                    hint="a segment was removed by hand; put it back, or `etl checkpoint rebuild`",
+                    hint=_REREAD,
                 )
             current.append(segment)
         return current, [segment for segment in found if segment not in current]
@@ -77,17 +78,17 @@ class Segments:
         """Tell whether the files that were there before the first batch are recorded."""
         return START in self._storage.list()
 
-    def read(self, names: Iterable[str]) -> pl.DataFrame:
-        """Return the rows of some segments, one beneath the other. Raises CheckpointError."""
+    def read(self, names: Iterable[str], columns: list[str] | None = None) -> pl.DataFrame:
+        """Return the rows of some segments, one beneath the other; ``columns`` None is all. Raises CheckpointError."""
         import polars as pl
 
         frames = []
         for name in names:
             try:
-                frames.append(pl.read_parquet(io.BytesIO(self._storage.read(name))))
+                frames.append(pl.read_parquet(io.BytesIO(self._storage.read(name)), columns=columns))
             except (OSError, pl.exceptions.PolarsError) as exc:
                 where = f"{self._storage.url}/{name}"
-                raise CheckpointError(f"unreadable ledger segment: {exc}", where=where, hint="`etl repair`") from exc
+                raise CheckpointError(f"unreadable ledger segment: {exc}", where=where, hint=_REREAD) from exc
         return pl.concat(frames)
 
     def write(self, name: str, rows: pl.DataFrame) -> None:

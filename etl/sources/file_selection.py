@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from math import inf
+from operator import itemgetter
 
 from etl.errors import SourceError
 from etl.model import ReadLimit
@@ -38,9 +40,10 @@ class FileSelection:
     def candidates(self, found: Iterable[FoundFile]) -> list[FoundFile]:
         """Return the files that may be read now, in order. Raises SourceError for a change to be refused."""
         chosen = {file.path: file for file in found if self._is_due(file)}
-        if self._options.order == "name":
-            return [chosen[path] for path in sorted(chosen)]
-        return sorted(chosen.values(), key=lambda file: (file.modified_ns, file.path))
+        files = [chosen[path] for path in sorted(chosen)]
+        if self._options.order == "modified":
+            files.sort(key=itemgetter(FoundFile._fields.index("modified_ns")))
+        return files
 
     def is_settled(self, file: FoundFile) -> bool:
         """Tell whether the ledger holds this file (this version of it, where versions count)."""
@@ -72,32 +75,36 @@ class FileSelection:
 
         Every file is looked at once more; under ``identity: content`` it is read for its digest.
         """
-        taken: list[tuple[FoundFile, str | None]] = []
+        taken: list[FoundFile] = []
+        digests: list[str | None] = []
         fresh: dict[str, str] = {}
         self.duplicates = {path: row for path, row in self.duplicates.items() if self._ledger.holder(row.digest or "")}
         total_bytes = total_rows = 0
+        max_bytes = inf if limit.max_bytes is None else limit.max_bytes
+        max_rows = inf if limit.max_rows is None else limit.max_rows
         for listed in candidates:
             if limit.max_files is not None and len(taken) >= limit.max_files:
                 break
             file = self._ask.refreshed(listed)
-            if file is None or self.is_settled(file):
+            if file is None or (file is not listed and self.is_settled(file)):
                 continue
             total_bytes += file.size_bytes
-            total_rows += self._ask.rows(file) if limit.max_rows is not None else 0
-            if taken and (_is_over(total_bytes, limit.max_bytes) or _is_over(total_rows, limit.max_rows)):
+            total_rows += 0 if limit.max_rows is None else self._ask.rows(file)
+            if taken and (total_bytes > max_bytes or total_rows > max_rows):
                 break
             try:
-                digest = self._digest(file, fresh)
+                digest = self._digest(file, fresh) if self._options.identity == "content" else None
             except FileNotFoundError:
                 continue
             if file.path not in self.duplicates:
-                taken.append((file, digest))
-        return FileUnits.of(taken, self.duplicates.values())
+                taken.append(file)
+                digests.append(digest)
+        return FileUnits.found(taken, digests, self.duplicates.values())
 
     def _is_due(self, file: FoundFile) -> bool:
         if self.is_settled(file):
             return False
-        if file.name in self._ledger.known(file.folder) and self._options.on_change == "fail":
+        if self._options.on_change == "fail" and file.name in self._ledger.known(file.folder):
             raise SourceError(
                 "changed after it was read",
                 where=to_text(file.path),
@@ -106,11 +113,11 @@ class FileSelection:
         return not self._options.stable_for or self.wait_s(file) == 0
 
     def _digest(self, file: FoundFile, fresh: dict[str, str]) -> str | None:
-        """Return the digest of the content, where it counts; content that is known makes the file a duplicate.
+        """Return the digest of the content; content that is known makes the file a duplicate.
 
         Empty files are all alike and say nothing: each is a file of its own.
         """
-        if self._options.identity != "content" or file.size_bytes == 0:
+        if file.size_bytes == 0:
             return None
         digest = self._ask.digest(file)
         same_as = self._ledger.holder(digest) or fresh.get(digest)
@@ -119,7 +126,3 @@ class FileSelection:
         else:
             fresh[digest] = to_text(file.path)
         return digest
-
-
-def _is_over(total: int, bound: int | None) -> bool:
-    return bound is not None and total > bound

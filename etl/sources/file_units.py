@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from etl.errors import CheckpointError
@@ -28,45 +28,81 @@ class UnitRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileUnits:
-    """The files that a batch reads, in order, and beside them those it passes over as duplicates."""
+    """The files that a batch reads, in order, and beside them those it passes over as duplicates.
 
-    files: tuple[UnitRow, ...]
-    duplicates: tuple[UnitRow, ...] = field(default=())
+    ``columns`` holds one list a column, as the plan record does: a batch may have half a million files.
+    """
 
-    @classmethod
-    def of(cls, files: Iterable[tuple[FoundFile, str | None]], duplicates: Iterable[UnitRow] = ()) -> FileUnits:
-        """Return the units of found files, each with the digest of its content (or None)."""
-        return cls(tuple(unit_of(found, digest) for found, digest in files), tuple(duplicates))
+    columns: Mapping[str, list[Any]]
+    duplicates: tuple[UnitRow, ...] = ()
 
     @classmethod
-    def from_json(cls, units: Mapping[str, Json]) -> FileUnits:
-        """Return what ``to_json`` wrote. Raises CheckpointError."""
+    def of(cls, rows: Iterable[UnitRow], duplicates: Iterable[UnitRow] = ()) -> FileUnits:
+        """Return the units of some rows."""
+        return cls(_columns(tuple(rows)), tuple(duplicates))
+
+    @classmethod
+    def found(
+        cls, files: Sequence[FoundFile], digests: Sequence[str | None] = (), duplicates: Iterable[UnitRow] = ()
+    ) -> FileUnits:
+        """Return the units of found files; ``digests`` of their contents are given for all of them or for none."""
+        columns: dict[str, list[Any]] = {
+            "path": [to_text(file.path) for file in files],
+            "size_bytes": [file.size_bytes for file in files],
+            "modified_ns": [file.modified_ns for file in files],
+            "etag": [file.etag for file in files],
+            "digest": list(digests),
+        }
+        return cls(_filled(columns), tuple(duplicates))
+
+    @classmethod
+    def from_json(cls, units: Mapping[str, Any]) -> FileUnits:
+        """Return what ``to_json`` wrote; the lists are shared. Raises CheckpointError."""
         try:
+            columns = {name: units[name] for name in (*_COLUMNS, *_OPTIONAL) if name in _COLUMNS or name in units}
+            sizes = {len(values) for values in columns.values()}
             duplicates = units.get("duplicates")
-            return cls(_rows(units), _rows(duplicates) if isinstance(duplicates, dict) else ())
+            found = cls(columns, tuple(_rows(duplicates)) if isinstance(duplicates, dict) else ())
         except (KeyError, TypeError, ValueError) as exc:
-            raise CheckpointError(f"units of a plan that are not those of files: {exc}", hint="`etl verify`") from exc
+            raise _foreign(str(exc)) from exc
+        if len(sizes) != 1:
+            raise _foreign("columns of different lengths")
+        return found
 
     def to_json(self) -> dict[str, Json]:
         """Return one list a column; a column that is empty for every file is left out."""
-        units = _columns(self.files)
+        units: dict[str, Json] = dict(self.columns)
         if self.duplicates:
-            units["duplicates"] = {**_columns(self.duplicates), "same_as": [row.same_as for row in self.duplicates]}
+            units["duplicates"] = self.duplicate_columns
         return units
+
+    @property
+    def duplicate_columns(self) -> dict[str, Any]:
+        """The duplicates, one list a column, with the file that each repeats."""
+        return {**_columns(self.duplicates), "same_as": [row.same_as for row in self.duplicates]}
+
+    def __len__(self) -> int:
+        """Return how many files are read."""
+        return len(self.columns["path"])
+
+    @property
+    def files(self) -> tuple[UnitRow, ...]:
+        """Each file that is read, as an object of its own."""
+        return tuple(_rows(self.columns))
 
     @property
     def paths(self) -> list[str]:
         """The text of each file that is read."""
-        return [row.path for row in self.files]
+        return self.columns["path"]
 
     @property
     def size_bytes(self) -> int:
         """The bytes of all files together."""
-        return sum(row.size_bytes for row in self.files)
+        return sum(self.columns["size_bytes"])
 
     def rows(self) -> Iterator[UnitRow]:
         """Return every file that the plan settles: those read, then the duplicates."""
-        yield from self.files
+        yield from _rows(self.columns)
         yield from self.duplicates
 
 
@@ -75,16 +111,26 @@ def unit_of(found: FoundFile, digest: str | None, same_as: str | None = None) ->
     return UnitRow(to_text(found.path), found.size_bytes, found.modified_ns, found.etag, digest, same_as)
 
 
-def _columns(rows: tuple[UnitRow, ...]) -> dict[str, Json]:
-    columns: dict[str, Json] = {name: [getattr(row, name) for row in rows] for name in _COLUMNS}
-    for name in _OPTIONAL:
-        values: list[Json] = [getattr(row, name) for row in rows]
-        if any(value is not None for value in values):
-            columns[name] = values
-    return columns
+def _columns(rows: tuple[UnitRow, ...]) -> dict[str, Any]:
+    return _filled({name: [getattr(row, name) for row in rows] for name in (*_COLUMNS, *_OPTIONAL)})
 
 
-def _rows(columns: Mapping[str, Any]) -> tuple[UnitRow, ...]:
+def _filled(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return ``columns`` without the optional ones that say nothing."""
+    return {
+        name: values
+        for name, values in columns.items()
+        if name in _COLUMNS or any(value is not None for value in values)
+    }
+
+
+def _rows(columns: Mapping[str, Any]) -> Iterator[UnitRow]:
     empty = [None] * len(columns["path"])
     optional = [columns.get(name, empty) for name in (*_OPTIONAL, "same_as")]
-    return tuple(map(UnitRow._make, zip(*(columns[name] for name in _COLUMNS), *optional, strict=True)))
+    return map(UnitRow._make, zip(*(columns[name] for name in _COLUMNS), *optional, strict=True))
+
+
+def _foreign(reason: str) -> CheckpointError:
+    return CheckpointError(
+        f"units of a plan that are not those of files: {reason}", hint="restore the checkpoint folder from a backup"
+    )

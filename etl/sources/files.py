@@ -6,14 +6,14 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from etl.errors import ConfigError, SourceChangedError
+from etl.errors import ConfigError, SourceChangedError, SourceError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_access import digest_of, found_of
 from etl.sources.file_discovery import FoundFile
 from etl.sources.file_disposal import FileDisposal
 from etl.sources.file_explanation import explain
-from etl.sources.file_ledger import FileLedger
+from etl.sources.file_ledger import FileLedger, FoldAt
 from etl.sources.file_listing import FileListing
 from etl.sources.file_names import from_text
 from etl.sources.file_options import ArchiveTo, FileOptions
@@ -38,7 +38,9 @@ class FileSource:
 
     options_model: ClassVar[type[FileOptions]] = FileOptions
 
-    def __init__(self, options: FileOptions, schema: Schema | None, site: SourceSite) -> None:
+    def __init__(
+        self, options: FileOptions, schema: Schema | None, site: SourceSite, fold_at: FoldAt | None = None
+    ) -> None:
         self._options = options
         self._schema = schema
         self._site = site
@@ -48,6 +50,7 @@ class FileSource:
             Segments(site.ledger, site.seam),
             keeps_versions=options.identity == "path_and_version",
             keeps_digests=options.identity == "content",
+            fold_at=fold_at,
         )
         questions = Questions(self._refreshed, self._digest, self._footer_rows)
         self._selection = FileSelection(options, self._ledger, site.seam, questions)
@@ -83,12 +86,12 @@ class FileSource:
             self._ledger.record_start(self._listing.find(self._ledger_names))
             return None
         units = self._selection.take(self._fresh_backlog(), limit)
-        if not units.files and self._backlog:
+        if not units and self._backlog:
             self._backlog_until = float("-inf")
             units = self._selection.take(self._fresh_backlog(), limit)
-        if not units.files:
+        if not units:
             return None
-        return PlannedInput(Span(after, _end(after, units)), units.to_json(), len(units.files), units.size_bytes)
+        return PlannedInput(Span(after, _end(after, units)), units.to_json(), len(units), units.size_bytes)
 
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember the units of a durable plan."""
@@ -106,9 +109,9 @@ class FileSource:
             raise cause
         before = FileUnits.from_json(planned.units)
         files = [self._unit_now(unit, cause) for unit in before.files]
-        units = FileUnits(tuple(unit for unit in files if unit is not None), before.duplicates)
+        units = FileUnits.of((unit for unit in files if unit is not None), before.duplicates)
         self._ledger.replace(before, units)
-        return replace(planned, units=units.to_json(), files=len(units.files), size_bytes=units.size_bytes)
+        return replace(planned, units=units.to_json(), files=len(units), size_bytes=units.size_bytes)
 
     def _unit_now(self, unit: UnitRow, cause: SourceChangedError) -> UnitRow | None:
         access = self._places.at(unit.path).access
@@ -136,6 +139,21 @@ class FileSource:
         disposal = FileDisposal(self._places, self._site.seam, wish.archive if isinstance(wish, ArchiveTo) else None)
         for unit in FileUnits.from_json(planned.units).files:
             disposal.dispose(unit, self._listing.relative(from_text(unit.path)))
+
+    def check_replay(self) -> None:
+        """Refuse to read all anew where read files are disposed of, or old ones not read. Raises SourceError."""
+        if self._options.after_commit != "keep":
+            raise SourceError(
+                "files that were read are no longer in their place: the new table would lack their rows",
+                where="source.after_commit",
+                hint="put them back and say after_commit: keep for as long as the refresh takes",
+            )
+        if self._options.start == "now":
+            raise SourceError(
+                "files that are there already are not read: the new table would lack their rows",
+                where="source.start",
+                hint="say start: all for as long as the refresh takes",
+            )
 
     def fold(self, upto: int) -> None:
         """Fold the ledger of batches ``<= upto`` once there is enough of it. Losing it loses nothing."""
@@ -186,7 +204,7 @@ class FileSource:
 def _end(after: Offset | None, units: FileUnits) -> Offset:
     """Return the offset after some units: running totals, for people and for order."""
     before = {"files": 0, "batches": 0} | (after or {})
-    return {"files": _count(before, "files") + len(units.files), "batches": _count(before, "batches") + 1}
+    return {"files": _count(before, "files") + len(units), "batches": _count(before, "batches") + 1}
 
 
 def _count(offset: Offset, key: str) -> int:

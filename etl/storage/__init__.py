@@ -7,6 +7,7 @@ folder. On object stores: a conditional create. Every write is an effect of the 
 from etl.storage.contract import Storage
 from etl.storage.local import LocalStorage
 from etl.storage.objects import ObjectStorage
+from etl.storage.probe import probe_conditional_create
 from etl.storage.publishing import put_if_absent
 from etl.storage.urls import fsspec_options, object_store_options, open_filesystem, open_storage
 
@@ -18,5 +19,6 @@ __all__ = [
     "object_store_options",
     "open_filesystem",
     "open_storage",
+    "probe_conditional_create",
     "put_if_absent",
 ]

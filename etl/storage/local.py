@@ -98,9 +98,11 @@ class LocalStorage:
         """Remove temporary files that a crash left directly inside ``folder``."""
         oldest_at = self._seam.now().timestamp() - older_than_s
         for name in self.list(folder):
-            path = f"{folder}/{name}"
-            if name.startswith(TEMPORARY) and os.stat(self.root / folder / name).st_mtime <= oldest_at:
-                self.remove(path.lstrip("/"), effect=effect)
+            if not name.startswith(TEMPORARY):
+                continue
+            with contextlib.suppress(FileNotFoundError):  # its writer may be alive, and done meanwhile
+                if os.stat(self.root / folder / name).st_mtime <= oldest_at:
+                    self.remove(f"{folder}/{name}".lstrip("/"), effect=effect)
 
     def sync(self, paths: Iterable[str], *, effect: str) -> None:
         """Fsync files, then each folder that holds one, up to the root. A failure is final: never retried."""

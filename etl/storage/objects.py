@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+import errno
+from collections.abc import Iterable, Iterator, Sequence
+from http import HTTPStatus
 from typing import Any, BinaryIO
 
 from etl.seam import Seam
@@ -25,18 +27,21 @@ class ObjectStorage:
 
     def read(self, path: str) -> bytes:
         """Return the whole record. Raises FileNotFoundError."""
-        return bytes(self._filesystem.cat_file(self._whole(path)))
+        with _os_errors():
+            return bytes(self._filesystem.cat_file(self._whole(path)))
 
     def open(self, path: str) -> BinaryIO:
         """Open an object for reading. Raises FileNotFoundError."""
-        file: BinaryIO = self._filesystem.open(self._whole(path), "rb")
+        with _os_errors():
+            file: BinaryIO = self._filesystem.open(self._whole(path), "rb")
         return file
 
     def list(self, folder: str = "") -> list[str]:
         """Return the names directly inside ``folder``, sorted; always asks the store."""
         whole = self._whole(folder)
         try:
-            found = self._filesystem.ls(whole, detail=False, refresh=True)
+            with _os_errors():
+                found = self._filesystem.ls(whole, detail=False, refresh=True)
         except FileNotFoundError:
             return []
         return sorted(name.rsplit("/", 1)[-1] for name in found if name.rstrip("/") != whole)
@@ -45,29 +50,35 @@ class ObjectStorage:
         """Return the paths of all files below ``folder``, sorted; ``find`` never answers from the listing cache."""
         self._filesystem.invalidate_cache()
         start = len(self._root) + 1
-        return sorted(name[start:] for name in self._filesystem.find(self._whole(folder)))
+        with _os_errors():
+            return sorted(name[start:] for name in self._filesystem.find(self._whole(folder)))
 
     def size(self, path: str) -> int | None:
         """Return the size in bytes, None when there is no such object."""
         self._filesystem.invalidate_cache()
         try:
-            return int(self._filesystem.info(self._whole(path))["size"])
+            with _os_errors():
+                return int(self._filesystem.info(self._whole(path))["size"])
         except FileNotFoundError:
             return None
 
     def create(self, path: str, content: bytes, *, effect: str) -> None:
         """Create an object unless it is there. Raises FileExistsError."""
-        self._seam.effect(effect, lambda: self._filesystem.pipe_file(self._whole(path), content, mode="create"))
+        self._seam.effect(effect, lambda: self._put(path, content, "create"))
 
     def replace(self, path: str, content: bytes, *, effect: str) -> None:
         """Write an object over what is there."""
-        self._seam.effect(effect, lambda: self._filesystem.pipe_file(self._whole(path), content, mode="overwrite"))
+        self._seam.effect(effect, lambda: self._put(path, content, "overwrite"))
+
+    def _put(self, path: str, content: bytes, mode: str) -> None:
+        with _os_errors():
+            self._filesystem.pipe_file(self._whole(path), content, mode=mode)
 
     def remove(self, path: str, *, effect: str) -> None:
         """Delete an object. *Repeat*: safe."""
 
         def act() -> None:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError), _os_errors():
                 self._filesystem.rm_file(self._whole(path))
 
         self._seam.effect(effect, act)
@@ -81,3 +92,25 @@ class ObjectStorage:
     def at(self, folder: str) -> ObjectStorage:
         """Return the storage of a folder below this one."""
         return ObjectStorage(f"{self.url}/{folder}", self._filesystem, self._whole(folder), self._seam)
+
+
+@contextlib.contextmanager
+def _os_errors() -> Iterator[None]:
+    """Raise what a store's library raises as an OSError: "precondition failed" as FileExistsError."""
+    try:
+        yield
+    except (FileExistsError, FileNotFoundError):
+        raise
+    except Exception as exc:
+        if _status(exc) == HTTPStatus.PRECONDITION_FAILED:
+            raise FileExistsError(errno.EEXIST, str(exc)) from exc
+        if isinstance(exc, OSError):
+            raise
+        raise OSError(errno.EIO, f"{type(exc).__name__}: {exc}") from exc
+
+
+def _status(exc: Exception) -> int | None:
+    """Return the HTTP status behind an error of s3fs, which knows the code 412 only as AWS words it."""
+    response = getattr(exc.__cause__, "response", None) or {}
+    status: int | None = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status

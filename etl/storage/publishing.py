@@ -15,7 +15,8 @@ def put_if_absent(storage: Storage, path: str, content: bytes, *, effect: str, s
     ``content`` must hold a nonce: after any error, or the answer "exists", the record is read back and equal bytes
     are ours. *Repeat*: safe. Raises RecordExistsError (with what is there) and UnknownOutcomeError.
     """
-    for attempt in range(_TRIES):
+    attempt = 0
+    while True:
         try:
             storage.create(path, content, effect=effect)
         except Exception as exc:
@@ -24,6 +25,7 @@ def put_if_absent(storage: Storage, path: str, content: bytes, *, effect: str, s
             if attempt == _TRIES - 1 or not _is_worth_repeating(exc):
                 raise StorageError(f"cannot be written: {exc}", where=f"{storage.url}/{path}") from exc
             seam.sleep(0.05 * 2**attempt)
+            attempt += 1
         else:
             return
 
@@ -36,7 +38,7 @@ def _is_ours(storage: Storage, path: str, content: bytes, seam: Seam) -> bool:
             found = storage.read(path)
         except FileNotFoundError:
             return False
-        except OSError as exc:
+        except Exception as exc:  # noqa: BLE001  client libraries have errors of their own; unreadable is unknown
             trouble = exc
             seam.sleep(0.05 * 2**attempt)
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -58,10 +59,13 @@ def fsspec_options(scheme: str, options: Mapping[str, str]) -> dict[str, Any]:
 
 
 def object_store_options(scheme: str, options: Mapping[str, str]) -> dict[str, str]:
-    """Return options as Polars and deltalake take them, from those of ``storage:`` in ``etl.yml``."""
+    """Return options as Polars and deltalake take them, from those of ``storage:`` in ``etl.yml``.
+
+    What is not given they find in the usual ``AWS_…`` variables by themselves.
+    """
     given = {name: value for name, value in options.items() if value}
     if scheme == "s3":
         given = {name if name.startswith("aws_") else f"aws_{name}": value for name, value in given.items()}
-        if given.get("aws_endpoint_url", "").startswith("http://"):
+        if given.get("aws_endpoint_url", os.environ.get("AWS_ENDPOINT_URL", "")).startswith("http://"):
             given["aws_allow_http"] = "true"
     return given

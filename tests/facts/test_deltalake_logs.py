@@ -74,11 +74,12 @@ def test_last_checkpoint_names_its_version(tmp_path: Path) -> None:
 
 
 def test_schema_of_a_table_is_written_back_as_it_was(tmp_path: Path) -> None:
+    array = {"type": "array", "elementType": "timestamp", "containsNull": False}
     schema = {
         "type": "struct",
         "fields": [
             {"name": "a", "type": "long", "nullable": False, "metadata": {"comment": "the key"}},
-            {"name": "b", "type": {"type": "array", "elementType": "timestamp", "containsNull": False}, "nullable": True, "metadata": {}},
+            {"name": "b", "type": array, "nullable": True, "metadata": {}},
             {"name": "c", "type": "decimal(10,2)", "nullable": True, "metadata": {}},
         ],
     }  # fmt: skip

@@ -19,11 +19,12 @@ from tests.unit.sinks.tables import append, log_file, make_sink
 
 NAN, INF = float("nan"), float("inf")
 LONG = "é" * 40
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
 COLUMNS: dict[str, tuple[list[Any], Any]] = {
     "integer": ([-(2**63), -1, 0, 7, 2**63 - 1], pl.Int64),
     "float": ([-INF, -1.5, -0.0, 0.0, 2.25, INF], pl.Float64),
     "text": (["", "a", "a" * 32, "a" * 33, LONG, LONG + "z", "\ud7ff" * 40, "😀" * 40, "\U0010ffff" * 40], pl.String),
-    "moment": ([datetime(1, 1, 1, tzinfo=UTC) + timedelta(microseconds=n) for n in (0, 1, 999, 1000, 1001)], pl.Datetime("us", "UTC")),
+    "moment": ([FIRST + timedelta(microseconds=n) for n in (0, 1, 999, 1000, 1001)], pl.Datetime("us", "UTC")),
     "local moment": ([datetime(1969, 12, 31, 23, 59, 59, n) for n in (0, 1, 999_999)], pl.Datetime("us")),
     "day": ([date(1, 1, 1), date(1969, 12, 31), date(9999, 12, 31)], pl.Date),
     "decimal": ([Decimal("-99999999.99999999"), Decimal("0.00000001"), Decimal("7.5")], pl.Decimal(18, 8)),

@@ -28,7 +28,6 @@ from etl.sinks.delta import DeltaOptions, DeltaSink
 from etl.storage import LocalStorage
 from etl.testing import FailingSeam, MemorySource, memory_pipeline
 
-
 KNOWN_ROWS: list[list[dict[str, Any]]] = [
     [{"id": 1, "kind": "a", "amount": 1.5}, {"id": 2, "kind": "b", "amount": None}],
     [{"id": 3, "kind": "a", "amount": 3.5}, {"id": 3, "kind": "a", "amount": 3.5}],
@@ -46,14 +45,13 @@ def table_sink(folder: Path, seam: Seam) -> DeltaSink:
 def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
     """Return NDJSON files in ``folder/in`` into the Delta table ``folder/table``, one file a batch, each archived."""
     from etl.sources.contract import SourceSite
-    from etl.sources.files import FileOptions, FileSource
+    from etl.sources.file_options import ArchiveTo, FileOptions
+    from etl.sources.files import FileSource
 
     checkpoint = LocalStorage(folder / "checkpoint", seam)
-    options = FileOptions(path="in/*.ndjson", after_commit={"archive": "archive"})
+    options = FileOptions(path="in/*.ndjson", after_commit=ArchiveTo(archive="archive"))
     source = FileSource(options, None, SourceSite("source", folder, checkpoint.at("sources/source"), seam))
     return memory_pipeline(source, table_sink(folder, seam), checkpoint, system=PROVENANCE_COLUMNS)
-
-
 
 
 def memory_rows(folder: Path, seam: Seam) -> Pipeline:
@@ -61,7 +59,9 @@ def memory_rows(folder: Path, seam: Seam) -> Pipeline:
     source = MemorySource()
     for frame in KNOWN_ROWS:
         source.add(frame)
-    return memory_pipeline(source, table_sink(folder, seam), LocalStorage(folder / "checkpoint", seam), system=PROVENANCE_COLUMNS)
+    return memory_pipeline(
+        source, table_sink(folder, seam), LocalStorage(folder / "checkpoint", seam), system=PROVENANCE_COLUMNS
+    )
 
 
 PIPELINES = {"memory": memory_rows, "files": ndjson_files}
@@ -101,7 +101,9 @@ def main() -> None:
     pl.DataFrame  # noqa: B018  only imported, not used: a fork after the first query would hang
     for line in sys.stdin:
         status = run_child(json.loads(line))
-        print(json.dumps({"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, "exit": os.waitstatus_to_exitcode(status)}), flush=True)
+        killed_by = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        sys.stdout.write(json.dumps({"signal": killed_by, "exit": os.waitstatus_to_exitcode(status)}) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

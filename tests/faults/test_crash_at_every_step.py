@@ -16,6 +16,8 @@ from tests.faults.crash_lab import KNOWN_ROWS
 from tests.readers import table_rows
 
 FAILURES = ("kill_before", "kill_after", "error_before", "error_after", "torn", "full")
+SLOW = {(failure, "files") for failure in FAILURES if failure != "kill_before"}
+"""Run by `make slow`: the same walk with another source; `memory` has every failure in each run of the tests."""
 
 
 class Lab:
@@ -64,7 +66,9 @@ def prepare(folder: Path, pipeline: str) -> None:
 
 def expected() -> Counter[str]:
     """Return the multiset of what the table must hold."""
-    return Counter(json.dumps([row["id"], row["kind"], row["amount"], row.get("note")]) for rows in KNOWN_ROWS for row in rows)
+    return Counter(
+        json.dumps([row["id"], row["kind"], row["amount"], row.get("note")]) for rows in KNOWN_ROWS for row in rows
+    )
 
 
 def found(folder: Path) -> Counter[str]:
@@ -87,9 +91,17 @@ def effects(folder: Path) -> list[str]:
     return names
 
 
-@pytest.mark.parametrize("pipeline", ["memory", "files"])
-@pytest.mark.parametrize("failure", FAILURES)
-def test_every_row_lands_once_when_a_run_fails_at_any_effect(lab: Lab, tmp_path: Path, failure: str, pipeline: str) -> None:
+EVERY_CASE = [
+    pytest.param(failure, pipeline, marks=pytest.mark.slow if (failure, pipeline) in SLOW else ())
+    for failure in FAILURES
+    for pipeline in ("memory", "files")
+]
+
+
+@pytest.mark.parametrize(("failure", "pipeline"), EVERY_CASE)
+def test_every_row_lands_once_when_a_run_fails_at_any_effect(
+    lab: Lab, tmp_path: Path, failure: str, pipeline: str
+) -> None:
     """The loop ends when a run survives; before that each run must really have failed."""
     at = 0
     while True:
@@ -106,6 +118,34 @@ def test_every_row_lands_once_when_a_run_fails_at_any_effect(lab: Lab, tmp_path:
         if has_survived:
             break
     assert at > 40
+
+
+def crash_twice(lab: Lab, folder: Path, first: int | str) -> int:
+    """Kill after ``first``, then kill the recovery after each effect in turn; return how many effects it had."""
+    second = 0
+    while True:
+        second += 1
+        here = folder / str(second)
+        prepare(here, "memory")
+        lab.run(here, "memory", first, "kill_after")
+        (here / "effects.json").unlink(missing_ok=True)
+        lab.run(here, "memory", second, "kill_after")
+        assert finish(lab, here, "memory") == 1, f"{first}, then {second}"
+        assert found(here) == expected(), f"{first}, then {second}"
+        assert stray_files(here) == [], f"{first}, then {second}"
+        if (here / "effects.json").exists() and len(effects(here)) < second:
+            return second
+
+
+@pytest.mark.parametrize("first", ["manifest.put.publish", "table.commit.publish"])
+def test_every_row_lands_once_when_the_recovery_is_killed_at_any_effect(lab: Lab, tmp_path: Path, first: str) -> None:
+    assert crash_twice(lab, tmp_path, first) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(1, 60, 2))
+def test_every_row_lands_once_when_two_runs_are_killed_at_any_effects(lab: Lab, tmp_path: Path, first: int) -> None:
+    assert crash_twice(lab, tmp_path, first) > 4
 
 
 def stray_files(folder: Path) -> list[str]:

@@ -6,10 +6,10 @@ import json
 import shutil
 from pathlib import Path
 
+import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-import polars as pl
 from etl.engine import run
 from etl.errors import CheckpointError, EtlError, TableStateError
 from etl.model import BatchResult

@@ -1,4 +1,4 @@
-"""Two runners on one pipeline: the second is told who holds it; a stopped one that wakes up commits and deletes nothing."""
+"""Two runners on one pipeline: the second is told who holds it; one that wakes up commits and deletes nothing."""
 
 from __future__ import annotations
 
@@ -19,18 +19,9 @@ from etl.progress import Silent
 from etl.seam import Seam
 from tests.faults.crash_lab import memory_rows
 from tests.faults.test_crash_at_every_step import expected, found
+from tests.leases import Free
 
 T = TypeVar("T")
-
-
-class NoLease:
-    """A lease that everybody gets: what is left when heartbeats expire while a runner is stopped."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        """Nothing was held."""
 
 
 class InterruptedSeam(Seam):
@@ -54,7 +45,7 @@ class InterruptedSeam(Seam):
 
 
 def run_without_lease(folder: Path, seam: Seam, max_batches: int = 100) -> None:
-    with open_runner(memory_rows(folder, seam), seam, Silent(), NoLease()) as runner:
+    with open_runner(memory_rows(folder, seam), seam, Silent(), Free()) as runner:
         runner.recover()
         for _ in range(max_batches):
             if runner.run_batch() is None:

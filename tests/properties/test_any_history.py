@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from etl.engine import Bounds, open_runner, run
-from etl.errors import FencedError, LeaseHeldError, SourceError
+from etl.errors import FencedError, LeaseHeldError
 from etl.model import PROVENANCE_COLUMNS, ReadLimit
 from etl.pipeline import Pipeline
 from etl.progress import Silent
@@ -23,9 +24,11 @@ from etl.seam import Seam
 from etl.sinks.contract import SinkSite
 from etl.sinks.delta import DeltaOptions, DeltaSink
 from etl.sources.contract import SourceSite
-from etl.sources.files import FileOptions, FileSource
+from etl.sources.file_options import FileOptions
+from etl.sources.files import FileSource
 from etl.storage import LocalStorage
 from etl.testing import memory_pipeline
+from tests.leases import Free
 from tests.readers import table_rows
 
 T = TypeVar("T")
@@ -52,16 +55,6 @@ class CrashingSeam(Seam):
         if self._count == self._at:
             raise Crash(name)
         return result
-
-
-class Free:
-    """A lease that everybody gets."""
-
-    def acquire(self) -> bool:
-        return True
-
-    def release(self) -> None:
-        """Nothing was held."""
 
 
 class AnyHistory(RuleBasedStateMachine):
@@ -120,10 +113,8 @@ class AnyHistory(RuleBasedStateMachine):
     def crash(self, at: int, is_after: bool, max_files: int) -> None:
         """Run until the k-th effect."""
         seam = CrashingSeam(at, is_after=is_after)
-        try:
+        with suppress(Crash):
             run(self.pipeline(seam, max_files), seam, Silent())
-        except Crash:
-            pass
 
     @rule(at=st.integers(1, 40))
     def overtake(self, at: int) -> None:
@@ -139,10 +130,8 @@ class AnyHistory(RuleBasedStateMachine):
                     outer.run_free(Seam())
                 return act()
 
-        try:
+        with suppress(FencedError, LeaseHeldError):
             self.run_free(Overtaken())
-        except (FencedError, LeaseHeldError):
-            pass
 
     def run_free(self, seam: Seam) -> None:
         with open_runner(self.pipeline(seam, 2), seam, Silent(), Free()) as runner:

@@ -49,7 +49,7 @@ def test_a_whole_pipeline_file_is_read(loaded: Callable[[str], PipelineSpec], tm
     assert spec.source.options.after_commit == ArchiveTo(archive="done")
     assert spec.source.options.stable_for == 5.0
     assert [(step.key, step.index) for step in spec.transforms] == [("filter", 0), ("deduplicate", 1)]
-    assert spec.transforms[1].options == KeysOptions(keys=["id"], within=3600.0)
+    assert spec.transforms[1].options == KeysOptions.model_validate({"keys": ["id"], "within": "1h"})
     assert (spec.sink.table, spec.sink.url) == ("silver.orders", f"{tmp_path}/lake/silver/orders")
     assert spec.reads == (f"{tmp_path}/landing/orders/*.jsonl",)
 
@@ -105,6 +105,8 @@ GOOD_SINK = "sink: {type: delta, table: silver.orders}\n"
         ("source: {type: kafka}\n" + GOOD_SINK, "1:16 source.type: unknown source 'kafka'; known: files"),
         ("source: {type: files, path: a, stable_for: 5}\n" + GOOD_SINK,
          "1:44 source.stable_for: not a duration; write 500ms, 30s, 5m, 2h or 7d, got 5"),
+        ("source: {type: files, path: a, stable_for: 1.5}\n" + GOOD_SINK,
+         "1:44 source.stable_for: not a duration; write 500ms, 30s, 5m, 2h or 7d, got 1.5"),
         ("source: {type: files, path: a, include: b}\n" + GOOD_SINK, "1:41 source.include: expected a list, got 'b'"),
         ("source: {type: files, include: [a, 2]}\n" + GOOD_SINK, "1:36 source.include[1]: expected text, got 2"),
         ("source: {type: files, path: a, after_commit: kepe}\n" + GOOD_SINK,

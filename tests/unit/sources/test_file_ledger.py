@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from etl.errors import CheckpointError
 from etl.model import ReadLimit
 from etl.seam import Seam
-from etl.sources import file_ledger
 from etl.sources.file_discovery import FoundFile
-from etl.sources.file_ledger import FileLedger
+from etl.sources.file_ledger import FileLedger, FoldAt
+from etl.sources.file_names import join, split
 from etl.sources.file_segments import Segment, Segments
 from etl.sources.file_units import FileUnits
 from etl.storage import LocalStorage
@@ -50,7 +50,7 @@ class CrashingSeam(Seam):
 
 
 def units(*names: str) -> FileUnits:
-    return FileUnits.of((FoundFile(1, "in", name, 10), None) for name in names)
+    return FileUnits.found([FoundFile(1, "in", name, 10) for name in names])
 
 
 def ledger(folder: Path, seam: Seam | None = None) -> FileLedger:
@@ -83,8 +83,10 @@ def test_a_ledger_folds_once_there_are_a_hundred_batches(tmp_path: Path) -> None
 
 
 def test_a_ledger_folds_once_there_are_many_files(tmp_path: Path) -> None:
-    many = units(*(f"{number}.jsonl" for number in range(file_ledger.FOLD_FILES)))
-    assert folded(tmp_path, [many]).folded_upto == 0
+    many = units(*(f"{number}.jsonl" for number in range(20_000)))
+    fewer = units(*(f"{number}.jsonl" for number in range(19_999)))
+    assert folded(tmp_path / "many", [many]).folded_upto == 0
+    assert folded(tmp_path / "fewer", [fewer]).folded_upto is None
 
 
 def test_a_folded_ledger_knows_the_same_files_as_before(tmp_path: Path) -> None:
@@ -167,9 +169,19 @@ def test_a_torn_segment_is_refused(tmp_path: Path) -> None:
         ledger(tmp_path).load()
 
 
-def test_units_of_another_source_are_refused() -> None:
+@pytest.mark.parametrize(
+    "torn",
+    [
+        {"unit": [1]},
+        {"path": ["a"], "size_bytes": [1], "modified_ns": []},
+        {"path": ["a"], "size_bytes": 1, "modified_ns": [1]},
+        {"path": ["a"], "size_bytes": [1], "modified_ns": [1], "digest": []},
+        {"path": [], "size_bytes": [], "modified_ns": [], "duplicates": {"path": ["a"]}},
+    ],
+)
+def test_units_of_another_source_are_refused(torn: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="not those of files"):
-        FileUnits.from_json({"unit": [1]})
+        FileUnits.from_json(torn)
 
 
 def test_start_is_durable_before_anything_else_and_the_first_record_stays(tmp_path: Path) -> None:
@@ -205,7 +217,7 @@ class History:
     """A landing folder and a walk over it, moved on step by step."""
 
     def __init__(self, folder: Path, identity: str) -> None:
-        self.landing = Landing(folder)
+        self.landing = Landing(folder, fold_at=FoldAt(batches=2))
         self.walk = self.landing.run(identity=identity)
         self.added: set[str] = set()
         self.read: list[str] = []
@@ -246,8 +258,7 @@ steps = st.one_of(
 def test_any_history_of_files_batches_folds_crashes_and_restarts_reads_each_file_once(
     history: list[Callable[[History], None]], identity: str
 ) -> None:
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as constants:
-        constants.setattr(file_ledger, "FOLD_BATCHES", 2)
+    with TemporaryDirectory() as folder:
         past = History(Path(folder), identity)
         for step in history:
             step(past)
@@ -255,3 +266,17 @@ def test_any_history_of_files_batches_folds_crashes_and_restarts_reads_each_file
         assert sorted(past.read) == sorted(past.added)
         past.walk.restart()
         assert past.walk.take() == []
+
+
+def test_a_segment_holds_folder_and_name_apart_however_the_path_is_spelt(tmp_path: Path) -> None:
+    paths = ["a.jsonl", "/a.jsonl", "in/a\nb.jsonl", "in/x/ü.jsonl", "s3://bucket/a b.jsonl", "in//a", "/in/day=1/a"]
+    odd = [*paths, "in/bytes:a", "in/caf\udce9", "caf\udce9/b"]
+    for number, each in enumerate([paths, odd]):
+        found = [FoundFile(1, *split(path), 10) for path in each]
+        folded(tmp_path / str(number), [FileUnits.found(found)] * 100)
+        again = ledger(tmp_path / str(number))
+        again.load()
+        assert [again.origin(path) for path in each] == [(99, None)] * len(each)
+        assert sorted(join(*split(path)) for path in each) == sorted(
+            join(folder, name) for folder in {split(path)[0] for path in each} for name in again.known(folder)
+        )

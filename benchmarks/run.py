@@ -1,0 +1,269 @@
+"""All workloads, this library beside the bare libraries, one table each: ``make bench``.
+
+    run.py [--full] [--only w1,w2,w3,w6,commits] [--runs 3] [--work DIR]
+
+By default at a scale that ends within about five minutes; ``--full`` takes the sizes that the targets speak of.
+A target is judged by the median of the ratios, pair by pair. The exit code is 0 either way: this measures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Figures, environment, measure, paired, ratios, reap, script, spread
+
+ROWS_OF_DROP = 1_000
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where to work, how much to do."""
+
+    work: Path
+    is_full: bool
+    runs: int
+
+    def fresh(self, *names: str) -> None:
+        """Remove folders of the last run."""
+        for name in names:
+            shutil.rmtree(self.work / name, ignore_errors=True)
+
+    def data(self, workload: str, scale: float, fmt: str = "ndjson") -> Path:
+        """Make the input of a workload, unless it is there; return its folder."""
+        folder = self.work / f"data-{scale}"
+        said = measure(script("data.py", workload, "--data", folder, "--scale", scale, "--fmt", fmt)).said
+        return Path(said)
+
+    def places(self, who: str, src: Path) -> list[object]:
+        """Return the arguments that every runner takes."""
+        return ["--src", src, "--out", self.work / f"out-{who}", "--ckpt", self.work / f"ckpt-{who}"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a table. ``target`` is the greatest ratio that holds, None where there is no target."""
+
+    what: str
+    ours: Sequence[float]
+    bare: Sequence[float]
+    target: float | None = None
+
+    def cells(self) -> list[str]:
+        """Return the cells of the table."""
+        ratio = ratios(self.ours, self.bare)
+        holds = "" if self.target is None else ("yes" if ratio.median <= self.target else "NO")
+        target = "" if self.target is None else f"≤ {self.target}"
+        return [self.what, f"{spread(self.ours):.3g}", f"{spread(self.bare):.3g}", f"{ratio:.2f}", target, holds]
+
+
+def show(title: str, lines: Sequence[Line]) -> None:
+    """Print a table in Markdown."""
+    heads = ["", "ours (min-max)", "bare (min-max)", "ratio (min-max)", "target", "holds"]
+    print(f"\n## {title}\n\n| {' | '.join(heads)} |\n|{' --- |' * len(heads)}")
+    for line in lines:
+        print(f"| {' | '.join(line.cells())} |")
+    print(f"\nload {os.getloadavg()[0]:.1f}", flush=True)
+
+
+def process_lines(ours: list[Figures], bare: list[Figures], wall: float | None, peak: float | None) -> list[Line]:
+    """Return wall, CPU and memory as lines."""
+    return [
+        Line("wall s", [run.wall_s for run in ours], [run.wall_s for run in bare], wall),
+        Line("CPU s", [run.cpu_s for run in ours], [run.cpu_s for run in bare]),
+        Line("peak MiB", [run.peak_mib for run in ours], [run.peak_mib for run in bare], peak),
+    ]
+
+
+def w1(bench: Bench) -> None:
+    """Bulk: many files, batches of an eighth of them."""
+    for fmt in ("ndjson", "csv", "ndjson.gz"):
+        src = bench.data("w1", 1.0 if bench.is_full else 0.1, fmt)
+        files = len(os.listdir(src))
+        more = ["--fmt", fmt, "--batch-files", max(1, files // 8)]
+        ours, bare = (script(f"{who}.py", "w1", *bench.places(who, src), *more) for who in ("ours", "bare"))
+        runs = paired(ours, bare, bench.runs, lambda: bench.fresh("out-ours", "ckpt-ours", "out-bare"))
+        size_mib = sum(entry.stat().st_size for entry in os.scandir(src)) / 2**20
+        is_target = fmt == "ndjson"
+        lines = process_lines(*runs, 1.15 if is_target else None, 1.3 if is_target else None)
+        show(f"W1 {fmt}: {files} files, {size_mib:,.0f} MiB, 8 batches", lines)
+
+
+def w2(bench: Bench) -> None:
+    """Latency: a file of 1,000 rows is renamed into the folder; its rows are visible with the table's next version."""
+    files = sorted(bench.data("w2", 1.0 if bench.is_full else 0.25).iterdir())
+    found: dict[str, list[list[float]]] = {"ours": [], "bare": []}
+    for _ in range(bench.runs):
+        for who, runs in found.items():
+            runs.append(latencies(bench, who, files))
+
+    def quantile(who: str, share: float) -> list[float]:
+        return [sorted(run)[int(len(run) * share)] for run in found[who]]
+
+    lines = [
+        Line("median ms", quantile("ours", 0.5), quantile("bare", 0.5), 2.5),
+        Line("99th percentile ms", quantile("ours", 0.99), quantile("bare", 0.99), 4.0),
+    ]
+    show(f"W2: {len(files) - 20} files of {ROWS_OF_DROP:,} rows, one at a time", lines)
+
+
+def latencies(bench: Bench, who: str, files: list[Path]) -> list[float]:
+    """Return the milliseconds from rename to visible rows; the first twenty files warm the process up."""
+    drop, stage = bench.work / "drop", bench.work / "stage"
+    bench.fresh("drop", "stage", f"out-{who}", f"ckpt-{who}")
+    drop.mkdir()
+    stage.mkdir()
+    for file in files:
+        shutil.copy(file, stage / file.name)
+    log = bench.work / f"out-{who}" / "_delta_log"
+    taken = []
+    with serving(script(f"{who}.py", "w2", *bench.places(who, drop))) as process:
+        version = 0
+        for file in files:
+            begun = time.perf_counter()
+            os.rename(stage / file.name, drop / file.name)
+            version = next_with_rows(log, version)
+            taken.append((time.perf_counter() - begun) * 1e3)
+        process.send_signal(signal.SIGTERM)
+    return taken[20:]
+
+
+@contextlib.contextmanager
+def serving(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process and wait until it says READY; leaving the block closes its input and waits for its end."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+    assert process.stdin is not None
+    assert process.stdout is not None
+    while b"READY" not in process.stdout.readline():
+        if process.poll() is not None:
+            raise subprocess.CalledProcessError(process.returncode, command)
+    try:
+        yield process
+        process.stdin.close()
+        reap(process, begun)
+    finally:
+        process.kill()
+        process.stdout.close()
+
+
+def next_with_rows(log: Path, version: int, limit_s: float = 60.0) -> int:
+    """Wait for the next version of a table that adds a file; return the one after it. Raises TimeoutError."""
+    ends = time.monotonic() + limit_s
+    while time.monotonic() < ends:
+        try:
+            text = (log / f"{version:020d}.json").read_text()
+        except FileNotFoundError:
+            time.sleep(0.0005)
+            continue
+        version += 1
+        if '"add"' in text:
+            return version
+    raise TimeoutError(f"no new rows in {log} for {limit_s:.0f} s")
+
+
+def w3(bench: Bench) -> None:
+    """Discovery: many files that are known, ten that are new."""
+    for count in (100_000, 500_000) if bench.is_full else (10_000,):
+        src = bench.data("w3", count / 500_000)
+        bench.fresh("out-ours", "ckpt-ours", "out-bare")
+        primed = measure(script("ours.py", "w1", *bench.places("ours", src), "--batch-files", 5_000))
+        warm = {who: warm_runs(bench, who, src) for who in ("ours", "bare")}
+        cold_ours, cold_bare = [], []
+        for _ in range(bench.runs):
+            drop_ten(src)
+            cold_ours.append(measure(script("ours.py", "w1", *bench.places("ours", src), "--batch-files", 5_000)))
+            cold_bare.append(measure(script("bare.py", "w3_cold", "--src", src)))
+        lines = [Line("warm trigger s", warm["ours"], warm["bare"], 1.5)]
+        lines += [Line("cold process s", [run.wall_s for run in cold_ours], [run.wall_s for run in cold_bare], 1.5)]
+        lines += [Line("cold peak MiB", [run.peak_mib for run in cold_ours], [300.0] * bench.runs, 1.0)]
+        show(f"W3: {count:,} known files, 10 new (peak against the bound of 300 MiB)", lines)
+        for path in src.glob("new-*"):
+            path.unlink()
+        print(f"first run over all of them: {primed.wall_s:.1f} s, {primed.cpu_s:.1f} CPU s, {primed.peak_mib:.0f} MiB")
+
+
+def drop_ten(src: Path) -> None:
+    """Put ten new files of one row into the folder."""
+    event = {"event_id": "new", "ts": "2026-02-01T00:00:00.000Z", "amount": 9.5, "tags": [], "device": {"os": "iOS"}}
+    for _ in range(10):
+        (src / f"new-{time.time_ns()}.ndjson").write_text(json.dumps(event) + "\n")
+
+
+def warm_runs(bench: Bench, who: str, src: Path) -> list[float]:
+    """Return the seconds of triggers of a process that runs on; the first two are left out."""
+    taken = []
+    with serving(script(f"{who}.py", "w3_serve", *bench.places(who, src), "--batch-files", 5_000)) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(bench.runs + 2):
+            drop_ten(src)
+            begun = time.perf_counter()
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            taken.append(time.perf_counter() - begun)
+    return taken[2:]
+
+
+def w6(bench: Bench) -> None:
+    """Start: a process that finds nothing to do."""
+    src = bench.work / "one"
+    bench.fresh("one", "out-ours", "ckpt-ours")
+    src.mkdir()
+    drop_ten(src)
+    ours = script("ours.py", "w1", *bench.places("ours", src))
+    measure(ours)
+    bare = script("bare.py", "w6", "--out", bench.work / "out-ours")
+    runs = paired(ours, bare, max(7, bench.runs), lambda: None)
+    show("W6: nothing to do", process_lines(*runs, 1.5, None))
+
+
+def commits(bench: Bench) -> None:
+    """Print the cost of one commit as the table grows; the target is that it does not."""
+    count = 5_000 if bench.is_full else 1_000
+    found = json.loads(measure(script("commit_cost.py", "--batches", count, "--folder", bench.work)).said)
+    print(f"\n## Commit cost over {count:,} versions\n")
+    print("| version | commit ms | batch ms | CPU ms | bytes written | commit against version 10 |\n|" + " --- |" * 6)
+    for line in found:
+        ratio = line["commit_ms"] / found[0]["commit_ms"]
+        cells = [line["version"], line["commit_ms"], line["batch_ms"], line["cpu_ms"], f"{line['bytes']:,.0f}"]
+        print(f"| {' | '.join(map(str, cells))} | {ratio:.2f} |")
+    print(f"\nload {os.getloadavg()[0]:.1f}", flush=True)
+
+
+WORKLOADS = {"w6": w6, "w2": w2, "w1": w1, "w3": w3, "commits": commits}
+
+
+def main() -> None:
+    """Run the workloads that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--only", default=",".join(WORKLOADS))
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--work", type=Path, help="a folder for data and tables, kept; else one that is removed")
+    given = parser.parse_args()
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("polars", "deltalake", "pyarrow", "pydantic")]
+    machine = f"{os.cpu_count()} CPUs, {platform.machine()}, Linux {platform.release()}"
+    print(f"Python {platform.python_version()}, {', '.join(versions)}; {machine}; {time.strftime('%Y-%m-%d %H:%M')}")
+    with contextlib.ExitStack() as stack:
+        work = given.work or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        work.mkdir(parents=True, exist_ok=True)
+        for name in given.only.split(","):
+            WORKLOADS[name](Bench(work, given.full, given.runs))
+
+
+if __name__ == "__main__":
+    main()

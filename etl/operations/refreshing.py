@@ -1,0 +1,43 @@
+"""Beginning a full refresh: the table is built anew, from the first file on, by the run that follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from etl.checkpoint.refreshing import begin_generation
+from etl.errors import StorageError
+from etl.operations.looking import Sight
+
+if TYPE_CHECKING:
+    from etl.pipeline import Pipeline
+    from etl.seam import Seam
+
+
+def begin_refresh(pipeline: Pipeline, seam: Seam) -> int:
+    """Begin a full refresh and return the number of the new generation, which ``wire`` finds from now on.
+
+    The table is not touched: the first batch of the new generation takes the place of all that it holds, in one
+    version. *Repeat*: begins another one. Raises LeaseHeldError, FencedError, SourceError where the source cannot be
+    read from the beginning, TableStateError for a table whose log is torn.
+    """
+    _check(pipeline)
+    try:
+        return begin_generation(pipeline.checkpoint, pipeline.name, seam)
+    except OSError as exc:
+        raise StorageError(exc.strerror or str(exc), where=str(exc.filename or pipeline.url)) from exc
+
+
+def _check(pipeline: Pipeline) -> None:
+    """Refuse what would leave the pipeline with a refresh that cannot be carried out. Raises EtlError."""
+    pipeline.source.check_replay()
+    pipeline.sink.table_id()
+
+
+def look_at_refresh(pipeline: Pipeline) -> Sight:
+    """Return how a full refresh would begin, of a pipeline that is wired for the next generation. Changes nothing.
+
+    Raises SourceError, TableStateError as ``begin_refresh`` does.
+    """
+    pipeline.sink.bind("", pipeline.name, ())
+    _check(pipeline)
+    return Sight(pipeline, is_replacing=True)
