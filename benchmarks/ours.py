@@ -131,10 +131,15 @@ def w2(given: argparse.Namespace) -> dict[str, Any]:
     with open_runner(pipeline, seam, Silent()) as runner:
         runner.recover()
         print("READY", flush=True)
+        is_tended = True
         while not stopped:
-            if runner.run_batch() is None:
+            if runner.run_batch() is not None:
+                is_tended = False
+                continue
+            if not is_tended:
                 runner.idle()
-                time.sleep(0.001)
+                is_tended = True
+            time.sleep(0.001)
     return {}
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from etl.seam import Seam
 
 _MAX_AMENDMENTS = 3
+_FOLD_AT_LEAST_EVERY = 1000
+"""Batches after which the ledger is folded even by a runner that is never idle."""
+_NOTHING_TO_BEGIN_WITH = "full refresh: nothing to read yet; until then the table stays as it is"
 _AGAIN = "what was committed stays; mend the cause and run again"
 
 
@@ -205,7 +208,8 @@ class Runner:
         """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
         self._checkpoint.epochs.check()
         self._acknowledge(plan)
-        self._pipeline.source.fold(plan.batch_id)
+        if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
+            self._pipeline.source.fold(plan.batch_id)
         if self._has_stray_files:
             self._pipeline.sink.discard(plan.batch_id, manifest.attempt)
             self._has_stray_files = False
@@ -217,8 +221,10 @@ class Runner:
         self._pipeline.source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
 
     def idle(self) -> None:
-        """Do upkeep that is off the hot path."""
+        """Do upkeep that is off the hot path: fold the source's ledger, summarise the table's log."""
         self._checkpoint.epochs.check()
+        if self._next_id > 0:
+            self._pipeline.source.fold(self._next_id - 1)
         self._pipeline.sink.tend()
 
 
@@ -278,10 +284,10 @@ def run(
         while not is_over():
             result = runner.run_batch()
             if result is None:
+                if runner.awaits_refresh:
+                    reporter.noted(pipeline.name, _NOTHING_TO_BEGIN_WITH)
                 break
             results.append(result)
         if results:
             runner.idle()
-        elif runner.awaits_refresh:
-            reporter.noted(pipeline.name, "full refresh: nothing to read yet; until then the table stays as it is")
     return results

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Offset: TypeAlias = "dict[str, Json]"
@@ -117,3 +120,8 @@ class BatchResult:
     watermark: str | None
     bytes_read: int
     seconds: Mapping[str, float]
+
+
+def as_fields(value: DataclassInstance) -> dict[str, Any]:
+    """Return the fields of a value by name, as they are: nothing is copied."""
+    return {each.name: getattr(value, each.name) for each in fields(value)}

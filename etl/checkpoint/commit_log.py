@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.errors import RecordExistsError
-from etl.model import BatchPlan, BatchResult, Json, Manifest
+from etl.model import BatchPlan, BatchResult, Json, Manifest, as_fields
 
 _MAX_LISTED_UNITS = 100
 
@@ -33,7 +33,7 @@ class CommitLog:
 
     def add(self, entry: CommitEntry, *, epoch: int) -> None:
         """Publish an entry. *Repeat*: safe; where another runner recorded the same batch, its entry stands."""
-        body = asdict(entry)
+        body = as_fields(entry) | {"result": as_fields(entry.result)}
         try:
             self.log.add(entry.result.batch_id, body, epoch=epoch, attempt=entry.attempt)
         except RecordExistsError:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from etl.checkpoint.record import Record, TornRecordError, decode_record
+from etl.errors import StorageError
 
 if TYPE_CHECKING:
     from etl.storage import Storage
@@ -19,8 +20,15 @@ _NAMES = (re.compile(r"pipeline\.(\d+)\.json"), re.compile(r"generation-(\d+)"))
 
 
 def newest_generation(folder: Storage) -> int:
-    """Return the number of the generation that counts, from one listing; 1 where none was begun yet."""
-    matches = (pattern.fullmatch(name) for name in folder.list() for pattern in _NAMES)
+    """Return the number of the generation that counts, from one listing; 1 where none was begun yet.
+
+    Raises StorageError where the folder cannot be listed.
+    """
+    try:
+        names = folder.list()
+    except OSError as exc:
+        raise StorageError(f"cannot be listed: {exc.strerror or exc}", where=folder.url) from exc
+    matches = (pattern.fullmatch(name) for name in names for pattern in _NAMES)
     return max((int(match[1]) for match in matches if match), default=1)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.errors import RecordExistsError
-from etl.model import Manifest, StagedFile
+from etl.model import Manifest, StagedFile, as_fields
 
 
 class ManifestLog:
@@ -36,9 +35,9 @@ class ManifestLog:
 
 def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """Return the body of a manifest record."""
-    body = asdict(manifest)
+    body = as_fields(manifest)
     del body["batch_id"], body["attempt"]
-    return body
+    return body | {"tables": {role: [as_fields(file) for file in files] for role, files in manifest.tables.items()}}
 
 
 def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Manifest:

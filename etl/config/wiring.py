@@ -12,7 +12,7 @@ from etl.config.faults import ConfigFaults, Fault, Location, key_path, reason
 from etl.config.interpolation import texts
 from etl.config.registries import registered
 from etl.config.specification import PipelineSpec, TransformSpec, dumped
-from etl.errors import ConfigError, EtlError, StorageError
+from etl.errors import ConfigError, EtlError
 from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
 from etl.pipeline import Pipeline
 from etl.project import Project, scheme_of
@@ -36,7 +36,7 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
     options, at its place in the file, and StorageError where the checkpoint's folder cannot be listed.
     """
     checkpoint = open_storage(project.checkpoint_url(spec.name), seam, project.storage_options)
-    generation = _counting(checkpoint) if generation is None else generation
+    generation = newest_generation(checkpoint) if generation is None else generation
     provenance = PROVENANCE_COLUMNS if getattr(spec.sink.options, "provenance", True) else ()
     flow = Flow(
         name=spec.name,
@@ -48,14 +48,6 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
     )
     definition = definition_hash(spec, project)
     return Pipeline(flow, checkpoint, spec.source.limit, definition, project, spec.trigger, generation)
-
-
-def _counting(checkpoint: Storage) -> int:
-    """Return the generation that counts. Raises StorageError."""
-    try:
-        return newest_generation(checkpoint)
-    except OSError as exc:
-        raise StorageError(f"cannot be listed: {exc.strerror or exc}", where=checkpoint.url) from exc
 
 
 def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) -> Any:  # noqa: ANN401  a Source

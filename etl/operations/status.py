@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Status:
     """A pipeline at a glance.
 
-    ``state``: ``never run``, ``idle``, ``waiting`` (there is something to read), ``unfinished`` (a batch waits to be
-    finished by the next run), ``running``, ``failed`` (the newest run did), ``refused`` (the next run would be), or
-    ``unknown`` (the source cannot be listed). ``lag_files`` and ``lag_bytes`` are None where they are not known.
+    ``state``: ``never run``, ``idle``, ``waiting`` (there is something to read), ``unfinished`` (a batch or a full
+    refresh waits for the next run), ``running``, ``failed`` (the newest run did), ``refused`` (the next run would be),
+    or ``unknown`` (the source cannot be listed). ``lag_files`` and ``lag_bytes`` are None where they are not known.
     """
 
     pipeline: str
@@ -80,8 +80,9 @@ def _state(sight: Sight, *, is_held: bool, failure: Failure | None, lag_files: i
         return "running", sight.checkpoint.epochs.describe(sight.checkpoint.epochs.newest())
     if failure is not None:
         return "failed", ""
-    if standing is not None and sight.is_unfinished:
-        return "unfinished", f"batch {standing.planned}: {standing.step.value}"
+    if standing is not None and (sight.is_unfinished or sight.is_replacing):
+        refresh = "full refresh: its first batch takes the place of all that the table holds"
+        return "unfinished", refresh if sight.is_replacing else f"batch {standing.planned}: {standing.step.value}"
     if lag_files is None:
         return "unknown", ""
     if standing is None or standing.committed < 0:

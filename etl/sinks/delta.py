@@ -123,7 +123,8 @@ class DeltaSink:
         return self._replaces is not None and head.batch_id is None
 
     def _refuse_unfit(self, head: Head) -> None:
-        """Refuse a table that cannot take our next batch. Raises SinkError."""
+        """Refuse a table that cannot take our next batch. Raises SinkError, FencedError, TableStateError."""
+        self._refuse_other_checkpoint(head)
         refuse_unkept(head, self.table)
         if self._is_replaced(head):
             refuse_irreplaceable(head, self.table)

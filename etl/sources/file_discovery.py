@@ -108,6 +108,8 @@ class LocalFiles:
     def _look(self, whole: str, folder: str, name: str, pattern: Pattern) -> FoundFile | str:
         try:
             status = self._disk.status(whole)
+            if stat.S_ISREG(status.st_mode):
+                return FoundFile(status.st_mtime_ns, folder, name, status.st_size)
             if stat.S_ISLNK(status.st_mode):
                 target = self._disk.target(whole)
                 status = self._disk.status(target)

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from etl.balance import Tally
+from etl.errors import FencedError, TableStateError
 from etl.model import Manifest
 from etl.seam import Seam
 from etl.sinks.contract import Sink, SinkSite
@@ -154,3 +155,50 @@ def test_batch_without_rows_counts_as_a_batch(setup: Setup) -> None:
     append(sink, 1, [])
     assert setup.open().last_batch_id() == 1
     assert setup.ids() == Counter({1: 1})
+
+
+def test_another_checkpoint_sees_the_claim_of_its_pipeline_and_cannot_commit_beside_it(setup: Setup) -> None:
+    first = setup.open()
+    first.bind("1" * 32 + "/main", "orders")
+    assert first.claimed_batch_id() is None
+    append(first, 0, [1])
+    second = setup.open()
+    second.bind("2" * 32 + "/main", "orders")
+    assert (second.last_batch_id(), second.claimed_batch_id()) == (None, 0)
+    with pytest.raises(TableStateError, match="table_ahead"):
+        append(second, 0, [2])
+    assert setup.ids() == {1: 1}
+
+
+def test_the_first_batch_of_a_refresh_takes_the_place_of_everything_and_later_ones_append(setup: Setup) -> None:
+    old, new = "1" * 32 + "/main", "2" * 32 + "/main"
+    first = setup.open()
+    first.bind(old, "orders")
+    append(first, 0, [1])
+    append(first, 1, [2])
+    refresh = setup.open()
+    refresh.bind(new, "orders", [old])
+    assert refresh.last_batch_id() is None
+    manifest = staged(refresh, 0, [3])
+    assert setup.ids() == {1: 1, 2: 1}
+    assert refresh.commit(manifest, {}) == refresh.commit(manifest, {}) == 2
+    assert setup.ids() == {3: 1}
+    append(refresh, 1, [3, 4])
+    assert setup.ids() == {3: 2, 4: 1}
+    assert refresh.last_batch_id() == refresh.claimed_batch_id() == 1
+
+
+def test_a_checkpoint_that_a_refresh_replaced_is_fenced(setup: Setup) -> None:
+    old, new = "1" * 32 + "/main", "2" * 32 + "/main"
+    first = setup.open()
+    first.bind(old, "orders")
+    append(first, 0, [1])
+    late = staged(first, 1, [2], "b")
+    refresh = setup.open()
+    refresh.bind(new, "orders", [old])
+    append(refresh, 0, [3])
+    zombie = setup.open()
+    zombie.bind(old, "orders")
+    with pytest.raises(FencedError):
+        zombie.commit(late, {})
+    assert setup.ids() == {3: 1}

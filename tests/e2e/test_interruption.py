@@ -82,6 +82,29 @@ def test_a_killed_run_leaves_every_row_once_after_the_next(shop: Path, start: An
     assert ids(shop) == EXPECTED
 
 
+def test_a_killed_full_refresh_leaves_the_old_table_and_is_continued_by_a_plain_run(
+    shop: Path, start: Any, etl: Any, open_gate: Any
+) -> None:
+    gate = shop / "gate"
+    gate.rename(shop / "shut")
+    assert etl("run", "orders").returncode == 0
+    (shop / "shut").rename(gate)
+    (shop / "landing" / "0.ndjson").unlink()
+    process = start("run", "orders", "--full-refresh")
+    opened = under_way(shop)
+    process.kill()
+    process.communicate(timeout=30)
+    os.close(opened)
+    open_gate()
+
+    assert ids(shop) == EXPECTED
+    assert "unfinished" in etl("status").stdout
+    done = etl("run", "orders")
+
+    assert done.returncode == 0, done.stderr
+    assert ids(shop) == Counter([1, 11, 2, 12])
+
+
 def test_a_second_runner_leaves_and_status_names_the_first(shop: Path, start: Any, etl: Any, open_gate: Any) -> None:
     process = start("run", "orders")
     gate = under_way(shop)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ import polars as pl
 import pyarrow.parquet  # noqa: F401
 from polars.io.partition import FileProviderArgs  # noqa: F401
 
+from etl.checkpoint.generations import newest_generation, records_of
 from etl.engine import Bounds, run
 from etl.errors import EtlError
 from etl.model import PROVENANCE_COLUMNS
+from etl.operations.refreshing import begin_refresh
 from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam
@@ -35,11 +38,11 @@ KNOWN_ROWS: list[list[dict[str, Any]]] = [
 ]
 
 
-def table_sink(folder: Path, seam: Seam) -> DeltaSink:
-    """Return the Delta table ``folder/table``, partitioned by ``kind``."""
+def table_sink(folder: Path, seam: Seam, partition_by: Sequence[str] = ("kind",)) -> DeltaSink:
+    """Return the Delta table ``folder/table``."""
     table = folder / "table"
     site = SinkSite("table", str(table), LocalStorage(table, seam), seam, provenance=PROVENANCE_COLUMNS)
-    return DeltaSink(DeltaOptions(path=str(table), partition_by=["kind"]), site)
+    return DeltaSink(DeltaOptions(path=str(table), partition_by=list(partition_by)), site)
 
 
 def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
@@ -64,12 +67,34 @@ def memory_rows(folder: Path, seam: Seam) -> Pipeline:
     )
 
 
-PIPELINES = {"memory": memory_rows, "files": ndjson_files}
+def refreshed_files(folder: Path, seam: Seam) -> Pipeline:
+    """Return ``folder/old`` into partitions; from the first full refresh on ``folder/new``, into a table without.
+
+    One file a batch. The column ``amount`` is a number in the old files and text in the new ones.
+    """
+    from etl.sources.contract import SourceSite
+    from etl.sources.file_options import FileOptions
+    from etl.sources.files import FileSource
+
+    checkpoint = LocalStorage(folder / "checkpoint", seam)
+    generation = newest_generation(checkpoint)
+    ledger = records_of(checkpoint, generation).at("sources/source")
+    is_old = generation == 1
+    options = FileOptions(path="old/*.ndjson" if is_old else "new/*.ndjson")
+    source = FileSource(options, None, SourceSite("source", folder, ledger, seam))
+    sink = table_sink(folder, seam, ["kind"] if is_old else [])
+    return memory_pipeline(source, sink, checkpoint, system=PROVENANCE_COLUMNS)
+
+
+PIPELINES = {"memory": memory_rows, "files": ndjson_files, "refreshed": refreshed_files, "refresh": refreshed_files}
+"""``refresh`` begins a full refresh and runs, ``refreshed`` only runs."""
 
 
 def run_once(folder: Path, seam: Seam, pipeline: str, max_batches: int | None = None) -> int:
     """Run a pipeline; return 0, or the exit code of the error that it ended with."""
     try:
+        if pipeline == "refresh":
+            begin_refresh(refreshed_files(folder, seam), seam)
         run(PIPELINES[pipeline](folder, seam), seam, Silent(), Bounds(max_batches))
     except EtlError as exc:
         (folder / "error.txt").write_text(str(exc))

@@ -14,8 +14,9 @@ import pytest
 
 from etl.balance import Tally
 from etl.engine import run
-from etl.errors import EtlError, RowError, SchemaDriftError, SourceChangedError
+from etl.errors import EtlError, RowError, SchemaDriftError, SourceChangedError, TableStateError
 from etl.model import Manifest, PlannedInput, ReadLimit
+from etl.operations.refreshing import begin_refresh
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.storage import LocalStorage
@@ -186,6 +187,27 @@ def test_memory_sink_holds_a_batch_once() -> None:
     assert sink.rows() == [{"id": 1}]
     sink.discard(0, None)
     assert sink.missing(manifest) == ["a"]
+
+
+def test_memory_pipeline_is_built_anew_by_a_full_refresh(tmp_path: Path) -> None:
+    source, sink, storage = MemorySource(), MemorySink(), LocalStorage(tmp_path, Seam())
+    source.add([{"id": 1}])
+    run(memory_pipeline(source, sink, storage), Seam(), Silent())
+    source.add([{"id": 2}])
+    begin_refresh(memory_pipeline(source, sink, storage), Seam())
+    assert [row["id"] for row in sink.rows()] == [1]
+    results = run(memory_pipeline(source, sink, storage), Seam(), Silent())
+    assert [(result.batch_id, result.tables) for result in results] == [(0, {"memory": 1}), (1, {"memory": 2})]
+    assert [row["id"] for row in sink.rows()] == [1, 2]
+
+
+def test_memory_pipeline_refuses_a_lost_checkpoint(tmp_path: Path) -> None:
+    source, sink = MemorySource(), MemorySink()
+    source.add([{"id": 1}])
+    run(memory_pipeline(source, sink, LocalStorage(tmp_path / "one", Seam())), Seam(), Silent())
+    with pytest.raises(TableStateError, match="table_ahead"):
+        run(memory_pipeline(source, sink, LocalStorage(tmp_path / "two", Seam())), Seam(), Silent())
+    assert [row["id"] for row in sink.rows()] == [1]
 
 
 def test_pipeline_resumes_after_a_failure_on_demand(tmp_path: Path) -> None:

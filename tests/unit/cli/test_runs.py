@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,71 @@ def test_the_worst_exit_code_is_that_of_the_run(ran: Any, shop: Path) -> None:
     )
 
     assert ran("run", "--all").exit_code == 4
+
+
+def test_a_full_refresh_builds_the_table_anew(ran: Any, shop: Path) -> None:
+    (shop / "landing" / "1.ndjson").write_text('{"id": 1, "amount": "five"}\n')
+    (shop / "landing" / "2.ndjson").unlink()
+    (shop / "pipelines" / "orders.yml").write_text(
+        "version: 1\nsource: {type: files, path: landing/*.ndjson}\nsink: {type: delta, table: silver.orders}\n"
+    )
+
+    done = ran("run", "orders", "--full-refresh")
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("orders  batch 0  28 B  1 read, 1 written  silver.orders v2  ")
+    table = ran("query", "SELECT id, amount FROM silver.orders", "--format", "json")
+    assert json.loads(table.stdout) == [{"id": 1, "amount": "five"}]
+    assert ran("run", "orders").stdout == "orders  nothing new\n"
+
+
+def test_a_full_refresh_is_for_named_pipelines(ran: Any, shop: Path) -> None:
+    done = ran("run", "--all", "--full-refresh")
+
+    assert done.exit_code == 2
+    assert "name the pipelines whose tables are to be built anew" in done.stderr
+    assert not list(shop.rglob("pipeline.2.json"))
+
+
+def test_a_dry_run_of_a_full_refresh_tells_its_first_batch_and_changes_nothing(ran: Any, shop: Path) -> None:
+    before = sorted(shop.rglob("*"))
+
+    done = ran("run", "orders", "--full-refresh", "--dry-run")
+
+    assert done.exit_code == 0
+    assert "next batch   0: 1 file, 51 B" in done.stdout
+    assert "full refresh this batch takes the place of all that the table holds" in done.stdout
+    assert sorted(shop.rglob("*")) == before
+
+
+def test_a_full_refresh_without_input_says_so_and_leaves_the_table(ran: Any, shop: Path) -> None:
+    for path in (shop / "landing").iterdir():
+        path.unlink()
+
+    done = ran("run", "orders", "--full-refresh")
+
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "orders  full refresh: nothing to read yet; until then the table stays as it is",
+        "orders  nothing new",
+    ]
+    assert "3" in ran("query", "SELECT id FROM silver.orders").stdout
+    assert "unfinished" in ran("status").stdout
+
+
+def test_a_lost_checkpoint_is_refused_with_the_command_that_builds_the_table_anew(ran: Any, shop: Path) -> None:
+    shutil.rmtree(shop / "lake" / "_checkpoints")
+
+    done = ran("run", "orders")
+
+    assert done.exit_code == 4
+    assert "table_ahead: the table holds batches of this pipeline up to 1" in done.stderr
+    assert "build the table anew: etl run orders --full-refresh" in done.stderr
+    assert ran("run", "orders", "--full-refresh").exit_code == 0
+
+
+def test_a_full_refresh_without_time_is_begun_and_left_to_the_next_run(ran: Any) -> None:
+    done = ran("run", "orders", "--full-refresh", "--max-seconds", "0")
+
+    assert (done.exit_code, done.stdout) == (0, "orders  nothing new\n")
+    assert ran("run", "orders").stdout.splitlines()[-1] == "orders  2 batches, 2 rows written"

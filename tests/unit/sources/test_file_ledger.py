@@ -169,6 +169,23 @@ def test_a_torn_segment_is_refused(tmp_path: Path) -> None:
         ledger(tmp_path).load()
 
 
+def test_a_ledger_without_its_segments_is_read_again_from_the_plans_as_the_hint_says(tmp_path: Path) -> None:
+    landing = Landing(tmp_path, fold_at=FoldAt(batches=1))
+    landing.put("1.jsonl", 1)
+    walk = landing.run()
+    assert walk.take() == ["in/1.jsonl"]
+    walk.source.fold(0)
+    (segment,) = (tmp_path / "ledger").iterdir()
+    segment.write_bytes(b"torn")
+    walk.restart()
+    with pytest.raises(CheckpointError) as caught:
+        walk.take()
+    assert caught.value.hint.startswith("remove every file of this folder but start.parquet")
+    segment.unlink()
+    walk.restart()
+    assert walk.take() == []
+
+
 @pytest.mark.parametrize(
     "torn",
     [
