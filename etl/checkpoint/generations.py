@@ -27,7 +27,8 @@ def newest_generation(folder: Storage) -> int:
     try:
         names = folder.list()
     except OSError as exc:
-        raise StorageError(f"cannot be listed: {exc.strerror or exc}", where=folder.url) from exc
+        message = f"cannot be listed: {exc.strerror or exc}"
+        raise StorageError(message, where=folder.url, hint="mend the cause and run again") from exc
     matches = (pattern.fullmatch(name) for name in names for pattern in _NAMES)
     return max((int(match[1]) for match in matches if match), default=1)
 

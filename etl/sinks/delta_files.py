@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
     from polars.io.partition import FileProviderArgs, SinkedPathsCallbackArgs
 
+ROW_GROUP_ROWS = 122_880
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _TEXT_LENGTH = 32
 _SAFE_DECIMAL_DIGITS = 15
@@ -60,6 +61,7 @@ def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
     rows.sink_parquet(
         layout,
         compression="snappy",
+        row_group_size=ROW_GROUP_ROWS,
         storage_options=plan.storage_options or None,
         mkdir=True,
         sinked_paths_callback=remember,
