@@ -76,7 +76,7 @@ def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[st
     site = SinkSite(
         table=spec.sink.table,
         url=spec.sink.url,
-        storage=open_storage(spec.sink.url, seam, project.storage_options),
+        storage=open_storage(spec.sink.url, seam, project.storage_options, is_shared=True),
         seam=seam,
         storage_options=object_store_options(scheme_of(spec.sink.url), project.options_for(spec.sink.url)),
         provenance=provenance,

@@ -18,7 +18,7 @@ def make_project(template: Path, folder: Path, seam: Seam) -> list[str]:
         raise ConfigError(
             "is not an empty folder", where=str(folder), hint="name a new one: etl init shop; nothing was written"
         )
-    target = LocalStorage(folder.absolute(), seam)
+    target = LocalStorage(folder.absolute(), seam, is_shared=True)
     made = []
     for path in sorted(template.rglob("*")):
         if path.is_dir() or "__pycache__" in path.parts:

@@ -11,17 +11,22 @@ from typing import BinaryIO
 from etl.seam import Seam
 
 TEMPORARY = ".tmp-"
+_PRIVATE, _SHARED = 0o600, 0o666
 
 
 class LocalStorage:
-    """Records in a local folder, made when first written to."""
+    """Records in a local folder, made when first written to.
+
+    Its files are for their owner alone; with ``is_shared`` (tables, projects) the process's umask decides.
+    """
 
     is_local = True
 
-    def __init__(self, root: Path, seam: Seam) -> None:
+    def __init__(self, root: Path, seam: Seam, *, is_shared: bool = False) -> None:
         self.root = root
         self.url = str(root)
         self._seam = seam
+        self._is_shared = is_shared
 
     def read(self, path: str) -> bytes:
         """Return the whole record. Raises FileNotFoundError."""
@@ -68,7 +73,7 @@ class LocalStorage:
         try:
             self._seam.effect(
                 f"{effect}.write",
-                lambda: _write_synced(temporary, content),
+                lambda: _write_synced(temporary, content, _SHARED if self._is_shared else _PRIVATE),
                 lambda: temporary.write_bytes(content[: len(content) // 2]),
             )
             self._seam.effect(f"{effect}.publish", lambda: publish(temporary, final))
@@ -119,11 +124,11 @@ class LocalStorage:
 
     def at(self, folder: str) -> LocalStorage:
         """Return the storage of a folder below this one."""
-        return LocalStorage(self.root / folder, self._seam)
+        return LocalStorage(self.root / folder, self._seam, is_shared=self._is_shared)
 
 
-def _write_synced(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _write_synced(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         view = memoryview(content)
         while view:

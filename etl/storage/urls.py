@@ -14,14 +14,16 @@ from etl.storage.local import LocalStorage
 from etl.storage.objects import ObjectStorage
 
 
-def open_storage(url: str, seam: Seam, options: Mapping[str, Mapping[str, str]] | None = None) -> Storage:
+def open_storage(
+    url: str, seam: Seam, options: Mapping[str, Mapping[str, str]] | None = None, *, is_shared: bool = False
+) -> Storage:
     """Return the storage at ``url``: an absolute local path, ``file://…`` or any fsspec URL.
 
-    ``options`` are by scheme, as under ``storage:`` in ``etl.yml``.
+    ``options`` are by scheme, as under ``storage:`` in ``etl.yml``; ``is_shared`` as for a LocalStorage.
     """
     scheme, separator, rest = url.partition("://")
     if not separator or scheme == "file":
-        return LocalStorage(Path(rest if separator else url), seam)
+        return LocalStorage(Path(rest if separator else url), seam, is_shared=is_shared)
     filesystem, root = open_filesystem(url, (options or {}).get(scheme, {}))
     return ObjectStorage(url, filesystem, root, seam)
 

@@ -114,3 +114,14 @@ def test_sweep_passes_over_a_temporary_file_that_vanishes_meanwhile(tmp_path: Pa
     kept = temporary(tmp_path, ".tmp-young", -60)
     LocalStorage(tmp_path, ManualClock()).sweep("", older_than_s=0.0, effect="sweep")
     assert kept.exists()
+
+
+def test_records_are_for_their_owner_alone_and_those_of_a_shared_folder_follow_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        LocalStorage(tmp_path / "checkpoint", Seam()).create("a.json", b"{}", effect="a")
+        LocalStorage(tmp_path / "table", Seam(), is_shared=True).at("_delta_log").create("0.json", b"{}", effect="a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "checkpoint" / "a.json").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "table" / "_delta_log" / "0.json").stat().st_mode & 0o777 == 0o644
