@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,11 +110,12 @@ def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> 
 def _with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
     import polars as pl
 
-    values: Mapping[str, pl.Expr] = {
-        "_batch_id": pl.lit(plan.batch_id, dtype=pl.Int64),
-        "_ingested_at": pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC")),
-    }
-    return rows.with_columns(**{name: value for name, value in values.items() if name in flow.system})
+    added: dict[str, pl.Expr] = {}
+    if "_batch_id" in flow.system:
+        added["_batch_id"] = pl.lit(plan.batch_id, dtype=pl.Int64)
+    if "_ingested_at" in flow.system:
+        added["_ingested_at"] = pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC"))
+    return rows.with_columns(**added) if added else rows
 
 
 def source_frame(flow: Flow, schema: Schema) -> pl.Schema:

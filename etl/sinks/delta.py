@@ -63,6 +63,7 @@ class DeltaSink:
         self._log = DeltaLog(site.storage, site.storage_options, site.seam)
         self._replaces: tuple[str, ...] | None = None
         self._tended_at: int | None = None
+        self._prepared: tuple[int | None, pl.Schema, Schema] | None = None
         self.table = site.table
 
     def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
@@ -100,6 +101,12 @@ class DeltaSink:
     def prepare(self, rows: pl.Schema) -> Schema:
         """Return the columns that a batch of ``rows`` leaves the table with. Raises SinkError."""
         head = self._log.head()
+        version = None if head is None else head.version
+        if self._prepared is None or self._prepared[:2] != (version, rows):
+            self._prepared = (version, rows, self._prepare(head, rows))
+        return self._prepared[2]
+
+    def _prepare(self, head: Head | None, rows: pl.Schema) -> Schema:
         if head is not None:
             self._refuse_unfit(head)
         before = [] if head is None or self._is_replaced(head) else head.fields
@@ -154,7 +161,7 @@ class DeltaSink:
         """Write ``rows`` durably beside the table's files, unreferenced; count ``written`` from their own footers."""
         given = rows.collect_schema()
         target = self.prepare(given)
-        names = [name for name in target if name in given.names()]
+        names = [name for name in target if name in given]
         types = to_polars({name: target[name] for name in names})
         look, nan_columns = nan_observer()
         fitted = observed(_fit(rows.select(names), types), look)

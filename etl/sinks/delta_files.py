@@ -125,12 +125,12 @@ def file_statistics(footer: pq.FileMetaData, nan_columns: frozenset[str]) -> dic
     minimum: dict[str, Any] = {}
     maximum: dict[str, Any] = {}
     nulls: dict[str, Any] = {}
-    for index in range(footer.num_columns):
-        if footer.num_row_groups == 0 or footer.schema.column(index).max_repetition_level:
+    columns = footer.schema
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    for index, names in enumerate(_leaf_names(footer) if groups else ()):
+        if columns.column(index).max_repetition_level:
             continue
-        chunks = [footer.row_group(group).column(index) for group in range(footer.num_row_groups)]
-        names = _leaf_names(footer, index)
-        seen = [chunk.statistics for chunk in chunks]
+        seen = [group.column(index).statistics for group in groups]
         if any(part is None or part.null_count is None for part in seen):
             continue
         _put(nulls, names, sum(part.null_count for part in seen))
@@ -150,16 +150,8 @@ def _bounds(seen: list[pq.Statistics]) -> list[tuple[Any, Any]]:
         return []
 
 
-def _leaf_names(footer: pq.FileMetaData, index: int) -> list[str]:
-    """Return the names from column to leaf; a dot may be part of a name, so the schema is asked where there is one."""
-    column = footer.schema.column(index)
-    path: str = column.path
-    if path.count(".") == 0:
-        return [path]
-    return _paths(footer)[index]
-
-
-def _paths(footer: pq.FileMetaData) -> list[list[str]]:
+def _leaf_names(footer: pq.FileMetaData) -> list[list[str]]:
+    """Return the names from column to leaf, of each leaf; a dot may be part of a name, so the schema is asked."""
     import pyarrow as pa
 
     found: list[list[str]] = []
