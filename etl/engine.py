@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etl.checkpoint.commit_log import CommitEntry, commit_info
-from etl.checkpoint.folder import Checkpoint, choose_lease, open_checkpoint, take_lease
+from etl.checkpoint.folder import Checkpoint, choose_lease, held, open_checkpoint
 from etl.checkpoint.recovery import Step
-from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, StorageError
+from etl.errors import FencedError, RecordExistsError, SourceChangedError, StorageError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, Schema
 from etl.progress import Stopwatch
 from etl.resumption import Standing, bind_sink, restore_source, take_stock
@@ -233,20 +233,9 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
     """Become the runner of a pipeline for the length of the block. Raises LeaseHeldError."""
     with _storage_errors(pipeline.url):
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
-        lease = lease or choose_lease(checkpoint.storage, seam)
-        take_lease(checkpoint, lease)
-        try:
-            checkpoint.refuse_superseded()
+        with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
             bind_sink(checkpoint, pipeline.flow)
             yield Runner(pipeline, checkpoint, seam, reporter)
-        except FencedError:
-            raise
-        except (EtlError, OSError):
-            with suppress(OSError):  # where the store cannot be asked, the first failure is the one to tell
-                checkpoint.epochs.check()  # what failed may have been swept by whoever took over
-            raise
-        finally:
-            lease.release()
 
 
 @contextmanager

@@ -6,15 +6,18 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally
-from etl.model import PlannedInput, ReadLimit
+from etl.model import PlannedInput, ReadLimit, Schema
 from etl.seam import Seam
 from etl.sources.contract import SourceSite
 from etl.sources.file_ledger import FoldAt
 from etl.sources.files import FileSource
 from etl.storage import LocalStorage
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NO_LIMIT = ReadLimit()
 
@@ -114,3 +117,16 @@ def through_json(planned: PlannedInput) -> PlannedInput:
     """Return the plan as a record gives it back."""
     units = json.loads(json.dumps(planned.units, ensure_ascii=False).encode())
     return PlannedInput(planned.span, units, planned.files, planned.size_bytes)
+
+
+def planned(walk: Walk) -> PlannedInput:
+    """Plan the next batch, which must have something to read."""
+    plan = walk.plan()
+    assert plan is not None
+    return plan
+
+
+def read(walk: Walk, plan: PlannedInput, schema: Schema | None = None) -> pl.DataFrame:
+    """Read a plan to its end."""
+    rows = walk.source.read(plan, schema or {"id": "int64"}, (), Tally()).rows
+    return rows.collect(engine="streaming")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ from etl.checkpoint.lease import EpochLog, FileLease, HeartbeatLease, Lease
 from etl.checkpoint.manifest_log import ManifestLog
 from etl.checkpoint.offset_log import OffsetLog
 from etl.checkpoint.record import Record, decode_record, encode_record
-from etl.errors import CheckpointError, FencedError, LeaseHeldError, RecordExistsError, StorageError
+from etl.errors import CheckpointError, EtlError, FencedError, LeaseHeldError, RecordExistsError, StorageError
 from etl.storage import LocalStorage, probe_conditional_create, put_if_absent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from etl.seam import Seam
     from etl.storage import Storage
 
@@ -140,3 +143,24 @@ def take_lease(checkpoint: Checkpoint, lease: Lease) -> None:
     except BaseException:
         lease.release()
         raise
+
+
+@contextmanager
+def held(checkpoint: Checkpoint, lease: Lease) -> Iterator[None]:
+    """Be the runner of a pipeline for the length of the block.
+
+    An error in the block is told as being fenced where somebody took over meanwhile. Raises LeaseHeldError,
+    FencedError.
+    """
+    take_lease(checkpoint, lease)
+    try:
+        checkpoint.refuse_superseded()
+        yield
+    except FencedError:
+        raise
+    except (EtlError, OSError):
+        with suppress(OSError):  # where the store cannot be asked, the first failure is the one to tell
+            checkpoint.epochs.check()  # what failed may have been swept by whoever took over
+        raise
+    finally:
+        lease.release()

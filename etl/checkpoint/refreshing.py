@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.folder import Checkpoint, choose_lease, refuse_double_create, take_lease
+from etl.checkpoint.folder import Checkpoint, choose_lease, held, refuse_double_create
 from etl.checkpoint.generations import identities, identity_name, newest_generation
 from etl.checkpoint.record import Record, encode_record
-from etl.errors import EtlError, FencedError, RecordExistsError
+from etl.errors import FencedError, RecordExistsError
 from etl.storage import put_if_absent
 
 if TYPE_CHECKING:
@@ -29,19 +28,8 @@ def begin_generation(folder: Storage, name: str, seam: Seam) -> int:
     present = newest_generation(folder)
     known = identities(folder, present)
     checkpoint = Checkpoint(folder, known.get(present, ""), seam, present)
-    lease = choose_lease(checkpoint.storage, seam)
-    take_lease(checkpoint, lease)
-    try:
-        checkpoint.refuse_superseded()
+    with held(checkpoint, choose_lease(checkpoint.storage, seam)):
         _publish(folder, present + 1, {"name": name, "replaces": known.values()}, seam)
-    except FencedError:
-        raise
-    except (EtlError, OSError):
-        with suppress(OSError):  # where the store cannot be asked, the first failure is the one to tell
-            checkpoint.epochs.check()  # what failed may have been swept by whoever took over
-        raise
-    finally:
-        lease.release()
     return present + 1
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import polars as pl
 
 from etl.balance import Tally
 from etl.model import Manifest, StagedFile
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
 from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta_log import Action, DeltaLog
 from etl.storage import LocalStorage
-
-if TYPE_CHECKING:
-    import polars as pl
 
 APP = "0123456789abcdef0123456789abcdef/main"
 
@@ -65,3 +66,38 @@ def log_file(root: Path, version: int) -> Path:
 def table_data(root: Path) -> list[str]:
     """Return the data files that lie in the table's folder, referred to or not."""
     return sorted(str(path.relative_to(root)) for path in root.rglob("*.parquet") if "_delta_log" not in path.parts)
+
+
+def actions(root: Path, version: int) -> dict[str, Any]:
+    """Return the actions of a version by kind; adds as a list."""
+    found: dict[str, Any] = {"add": []}
+    for line in log_file(root, version).read_text().splitlines():
+        ((kind, body),) = json.loads(line).items()
+        if kind == "add":
+            found["add"].append(body)
+        else:
+            found[kind] = body
+    return found
+
+
+def log_of(root: Path, seam: Seam | None = None, app: str = APP) -> DeltaLog:
+    """Return the log of a table as one writer sees it."""
+    seam = seam or Seam()
+    log = DeltaLog(LocalStorage(root, seam), {}, seam)
+    log.app_id = app
+    return log
+
+
+def our_table(root: Path, batches: int = 1) -> Path:
+    """Make a table of so many batches of one row."""
+    sink = make_sink(root)
+    for batch_id in range(batches):
+        append(sink, batch_id, pl.DataFrame({"id": [1]}))
+    return root
+
+
+def add_version(root: Path, version: int, *actions: Action) -> None:
+    """Write a version by hand."""
+    log_file(root, version).write_text(
+        "".join(json.dumps(action) + "\n" for action in actions or ({"commitInfo": {}},))
+    )

@@ -19,22 +19,10 @@ from etl.errors import SinkError, TableStateError
 from etl.sinks.delta import DeltaOptions
 from etl.storage import LocalStorage
 from tests.readers import table_files, table_rows
-from tests.unit.sinks.tables import APP, append, attempt, log_file, make_sink, table_data
+from tests.unit.sinks.tables import APP, actions, append, attempt, log_file, make_sink, table_data
 
 TEXT, LONG = PrimitiveType("string"), PrimitiveType("long")
 ROWS = pl.DataFrame({"id": [1, 2], "name": ["a", None]})
-
-
-def actions(root: Path, version: int) -> dict[str, Any]:
-    """Return the actions of a version by kind; adds as a list."""
-    found: dict[str, Any] = {"add": []}
-    for line in log_file(root, version).read_text().splitlines():
-        ((kind, body),) = json.loads(line).items()
-        if kind == "add":
-            found["add"].append(body)
-        else:
-            found[kind] = body
-    return found
 
 
 def ids(root: Path) -> list[int]:

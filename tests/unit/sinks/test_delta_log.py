@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import deltalake
@@ -12,38 +11,18 @@ from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from etl.errors import SinkError, StorageError, TableStateError, UnknownOutcomeError
 from etl.seam import Seam
-from etl.sinks.delta_log import Action, DeltaLog, Head
+from etl.sinks.delta_log import DeltaLog, Head
 from etl.storage import LocalStorage
 from etl.testing import ManualClock, crash_at
-from tests.unit.sinks.tables import APP, append, log_file, make_sink
+from tests.unit.sinks.tables import APP, append, log_file, log_of, make_sink, our_table
 
 ROWS = pl.DataFrame({"id": [1]})
-
-
-def log_of(root: Path, seam: Seam | None = None, app: str = APP) -> DeltaLog:
-    seam = seam or Seam()
-    log = DeltaLog(LocalStorage(root, seam), {}, seam)
-    log.app_id = app
-    return log
 
 
 def head_of(root: Path) -> Head:
     head = log_of(root).head()
     assert head is not None
     return head
-
-
-def our_table(root: Path, batches: int = 1) -> Path:
-    sink = make_sink(root)
-    for batch_id in range(batches):
-        append(sink, batch_id, ROWS)
-    return root
-
-
-def add_version(root: Path, version: int, *actions: Action) -> None:
-    log_file(root, version).write_text(
-        "".join(json.dumps(action) + "\n" for action in actions or ({"commitInfo": {}},))
-    )
 
 
 def test_folder_without_log_has_no_head(tmp_path: Path) -> None:

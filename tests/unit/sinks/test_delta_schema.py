@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -19,22 +18,10 @@ from etl.balance import Tally
 from etl.errors import SinkError
 from etl.model import PROVENANCE_COLUMNS
 from tests.readers import table_rows
-from tests.unit.sinks.tables import append, attempt, log_file, make_sink, table_data
+from tests.unit.sinks.tables import actions, append, attempt, log_file, make_sink, table_data
 
 TEXT, LONG = PrimitiveType("string"), PrimitiveType("long")
 ROWS = pl.DataFrame({"id": [1, 2], "name": ["a", None]})
-
-
-def actions(root: Path, version: int) -> dict[str, Any]:
-    """Return the actions of a version by kind; adds as a list."""
-    found: dict[str, Any] = {"add": []}
-    for line in log_file(root, version).read_text().splitlines():
-        ((kind, body),) = json.loads(line).items()
-        if kind == "add":
-            found["add"].append(body)
-        else:
-            found[kind] = body
-    return found
 
 
 def test_schema_grows_in_the_version_of_the_data_that_needs_it(tmp_path: Path) -> None:

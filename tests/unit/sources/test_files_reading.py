@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -11,14 +11,14 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import RowError, SchemaDriftError, SourceChangedError, SourceError
-from etl.model import PlannedInput, ReadLimit, Schema
+from etl.model import ReadLimit
 from etl.sources.contract import SourceSite
 from etl.sources.file_access import LocalAccess
 from etl.sources.file_options import FileOptions
 from etl.sources.file_units import FileUnits
 from etl.sources.files import FileSource
 from etl.storage import LocalStorage
-from tests.landing import Landing, Walk, paths
+from tests.landing import Landing, paths, planned, read
 
 SYSTEM = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id")
 
@@ -26,17 +26,6 @@ SYSTEM = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id")
 @pytest.fixture
 def landing(tmp_path: Path) -> Landing:
     return Landing(tmp_path)
-
-
-def planned(walk: Walk) -> PlannedInput:
-    plan = walk.plan()
-    assert plan is not None
-    return plan
-
-
-def read(walk: Walk, plan: PlannedInput, schema: Schema | None = None) -> pl.DataFrame:
-    rows = walk.source.read(plan, schema or {"id": "int64"}, (), Tally()).rows
-    return rows.collect(engine="streaming")
 
 
 def test_rows_come_in_order_with_where_they_are_from(landing: Landing) -> None:
@@ -229,67 +218,6 @@ def test_a_file_that_may_not_be_read_is_a_source_error(landing: Landing) -> None
     folder.mkdir()
     with pytest.raises(SourceError, match="cannot be read"):
         read(walk, plan)
-
-
-HIVE = ["day=2024-01-02/region=a%2Fb/1.jsonl", "day=2024-01-03/region=__HIVE_DEFAULT_PARTITION__/2.jsonl"]
-
-
-def test_partition_folders_become_columns_decoded_once(landing: Landing) -> None:
-    for number, name in enumerate(HIVE):
-        landing.put(name, number, modified_s=100)
-    walk = landing.run(hive_partitions=True)
-    plan = planned(walk)
-    assert walk.source.infer(plan, None) == {"id": "int64", "day": "string", "region": "string"}
-    assert walk.rows(plan) == [
-        {"id": 0, "day": "2024-01-02", "region": "a/b"},
-        {"id": 1, "day": "2024-01-03", "region": None},
-    ]
-    typed: Schema = {"day": "date", "id": "int64", "region": "string", "hour": "int64"}
-    frame = read(walk, plan, typed)
-    assert frame.columns == ["day", "id", "region", "hour"]
-    assert [day.isoformat() for day in frame["day"]] == ["2024-01-02", "2024-01-03"]
-    assert frame["hour"].to_list() == [None, None]
-
-
-@pytest.mark.parametrize(
-    ("tree", "value", "expected"),
-    [
-        ("int64", "07", 7),
-        ("float64", "1.5", 1.5),
-        ("boolean", "true", True),
-        ("string", "07", "07"),
-        ("time", "10%3A20%3A30", time(10, 20, 30)),
-    ],
-)
-def test_partition_values_take_the_declared_type(landing: Landing, tree: str, value: str, expected: object) -> None:
-    landing.put(f"k={value}/a.jsonl", 1)
-    walk = landing.run(hive_partitions=True)
-    (found,) = read(walk, planned(walk), {"id": "int64", "k": tree})["k"]
-    assert found == expected
-
-
-@pytest.mark.parametrize(
-    ("tree", "value"), [("int64", "x"), ("int8", "300"), ("boolean", "yes"), ("date", "2024-13-01"), ("binary", "a")]
-)
-def test_a_partition_value_of_another_type_is_refused(landing: Landing, tree: str, value: str) -> None:
-    landing.put(f"k={value}/a.jsonl", 1)
-    walk = landing.run(hive_partitions=True)
-    with pytest.raises(RowError, match=f"folder k={value} is not a {tree}") as caught:
-        read(walk, planned(walk), {"id": "int64", "k": tree})
-    assert caught.value.where == f"in/k={value}/a.jsonl"
-
-
-def test_a_column_both_in_the_file_and_in_its_folder_is_refused(landing: Landing) -> None:
-    landing.put("id=7/a.jsonl", 1)
-    walk = landing.run(hive_partitions=True)
-    plan = planned(walk)
-    with pytest.raises(SourceError, match="column 'id' is both in the file and in its folder's name") as caught:
-        walk.source.infer(plan, None)
-    assert caught.value.where == "in/id=7/a.jsonl"
-    with pytest.raises(SchemaDriftError):
-        read(walk, plan, {"id": "int64"})
-    with pytest.raises(SourceError, match="both in the file"):
-        walk.source.infer(plan, {"id": "int64"})
 
 
 def test_the_format_follows_the_ending_unless_declared(landing: Landing) -> None:
