@@ -55,7 +55,7 @@ lock: $(INSTALLED)  ## write requirements-dev.lock anew, from the newest version
 	$(PYTHON) -m venv $(VENV)/lock
 	$(VENV)/lock/bin/python -m pip install --quiet uv
 	@head -1 requirements-dev.lock > $(VENV)/lock/new
-	$(VENV)/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --extra dev --upgrade \
+	$(VENV)/lock/bin/uv pip compile --quiet --universal --no-strip-extras --python-version 3.11 --extra dev --upgrade \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url pyproject.toml >> $(VENV)/lock/new
 	mv $(VENV)/lock/new requirements-dev.lock
 
