@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from etl.errors import BalanceError
+from etl.rejects import RejectedRows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -16,17 +17,23 @@ LEFT = ("written", "filtered", "deduplicated", "late", "quarantined", "folded")
 
 
 class Tally:
-    """Row counts of one attempt, each measured at its own place while rows stream by.
+    """Row counts of one attempt, each measured at its own place while rows stream by, and the rows that it set aside.
 
     Appends are atomic, so that the engine's worker threads may count without a lock.
     """
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[int]] = {fate: deque() for fate in (*ARRIVED, *LEFT)}
+        self.rejected = RejectedRows()
 
     def add(self, fate: str, rows: int) -> None:
         """Count ``rows`` more of ``fate``, a word of ``ARRIVED`` or ``LEFT``."""
         self._seen[fate].append(rows)
+
+    def quarantine(self, frame: pl.DataFrame) -> None:
+        """Set rows aside (``etl.rejects.reject_schema``) and count them; those of a source it counts as ``read`` too."""
+        self.rejected.add(frame)
+        self.add("quarantined", frame.height)
 
     def counts(self) -> dict[str, int]:
         """Return the sum of each fate."""

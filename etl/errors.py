@@ -14,9 +14,12 @@
     ├── FencedError           a runner with a higher epoch took over (exit code 3)
     ├── SourceError           input cannot be listed or read
     │   ├── SourceChangedError    bytes are no longer those of the plan
+    │   │   └── NotReadyError         a file that cannot be read yet: it may still be written
+    │   ├── UnreadableFileError   a file that cannot be read as a whole
     │   ├── SchemaDriftError      input has columns that the schema lacks
     │   └── RowError              a row does not fit; names file, row and reason
     ├── TransformError        an expression or a function failed
+    ├── QuarantineError       a batch with more rejected rows than it may have
     ├── SinkError             a table cannot take the batch
     └── BalanceError          the rows of a batch do not add up
 """
@@ -111,6 +114,22 @@ class SourceChangedError(SourceError):
         self.path = path
 
 
+class NotReadyError(SourceChangedError):
+    """Files that cannot be read as a whole and are so young that they may still be written: ``paths``."""
+
+    def __init__(self, paths: tuple[str, ...], message: str, *, hint: str = "") -> None:
+        super().__init__(paths[0], message, hint=hint)
+        self.paths = paths
+
+
+class UnreadableFileError(SourceError):
+    """A file that cannot be read as a whole: cut off, damaged, of another format. ``path`` is the unit."""
+
+    def __init__(self, path: str, message: str, *, hint: str = "") -> None:
+        super().__init__(message, where=path, hint=hint)
+        self.path = path
+
+
 class SchemaDriftError(SourceError):
     """Input with columns or fields that the reading schema lacks; the engine widens it and reads again."""
 
@@ -121,6 +140,10 @@ class RowError(SourceError):
 
 class TransformError(EtlError):
     """An expression or a function that failed on real rows."""
+
+
+class QuarantineError(EtlError):
+    """A batch with more rejected rows than ``max_fraction`` allows; nothing of it was committed."""
 
 
 class SinkError(EtlError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 if TYPE_CHECKING:
     import polars as pl
 
+    from etl.schema_contract import SchemaContract, Survey
     from etl.model import Schema
 
 CHUNK_BYTES = 4_000_000
@@ -39,12 +40,14 @@ class Chunk:
     ``frame`` has exactly the columns of the reading schema, in order; ``rows`` is its height, which a frame without
     columns does not tell. ``offsets`` (Int64, one per row, rising, named ``_source_offset``) is the
     byte where the row's line starts in the uncompressed NDJSON file, or the row's number, from 0, in a CSV or Parquet
-    file.
+    file. ``rejects`` are the rows beside them that were set aside, as ``etl.rejects.reject_schema`` says, without
+    ``_source_file``; None where every row is in ``frame``.
     """
 
     frame: pl.DataFrame
     rows: int
     locate: Callable[[], pl.Series]
+    rejects: pl.DataFrame | None = None
 
     @property
     def offsets(self) -> pl.Series:
@@ -64,15 +67,22 @@ Task: TypeAlias = Callable[[], Iterator[Chunk]]
 
 
 class Format(Protocol):
-    """One way to write rows as bytes. Immutable; called from several threads."""
+    """One way to write rows as bytes. Immutable; called from several threads.
+
+    Made with its options and the schema contract of its source. Every row of a file comes out once: in a chunk's frame
+    or in its rejects.
+    """
 
     def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
         """Return the parts of a file in order; their chunks, one after the other, are the file's rows in order.
 
-        ``schema`` is the reading schema: columns are matched by name, one that the file lacks is null.
-        Raises (here or while a task runs) SchemaDriftError for a column or field that ``schema`` lacks, RowError
-        for a row that does not fit, SourceError for a file that cannot be read at all.
+        ``schema`` is the reading schema: columns are matched by name; where the contract rescues it ends with
+        ``_rescued_data``, which this fills. Raises (here or while a task runs) SchemaDriftError for what the contract
+        lets evolve, RowError where it says ``fail``, UnreadableFileError for a file that cannot be read as a whole.
         """
 
-    def infer(self, file: FileOpener, known: Schema | None) -> Schema:
-        """Return ``known`` widened by every column and field of the whole file. Raises as ``tasks``."""
+    def survey(self, file: FileOpener, known: Survey | None) -> Survey:
+        """Return ``known`` evolved by the whole file, as far as the contract allows; None is the first look of all.
+
+        The result is that of taking the rows one by one in their order. Raises as ``tasks``.
+        """

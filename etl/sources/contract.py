@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import SourceChangedError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema
+from etl.schema_contract import EVOLVE, SchemaContract, Survey
 from etl.seam import Seam
 from etl.storage import Storage
 
@@ -31,6 +33,7 @@ class SourceSite:
     seam: Seam
     storage_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     memory_bytes: int = 2_000_000_000
+    contract: SchemaContract = EVOLVE
 
 
 @dataclass(slots=True)
@@ -39,12 +42,13 @@ class Reading:
 
     ``rows``: the columns of the schema, in order, and the system columns that were asked for.
     While the rows stream, the source counts ``read`` into the tally and fills ``units`` (what it found
-    per unit, for the manifest: rows per file, files gone missing) and ``bytes_read``.
+    per unit, for the manifest: rows per file, files gone missing), ``bytes_read`` and ``wide`` (as in a Survey).
     """
 
     rows: pl.LazyFrame
     units: dict[str, Json] = field(default_factory=dict)
     bytes_read: int = 0
+    wide: set[str] = field(default_factory=set)
 
 
 class Source(Protocol):
@@ -72,24 +76,27 @@ class Source(Protocol):
         """Remember that the plan record of ``planned`` is durable: ``latest`` must not offer it again."""
 
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
-        """Return the same units as they are now, without those that may go missing.
+        """Return the same units as they are now, without those that may go missing and those that are not ready.
 
-        Called only before anything of them was published. Raises ``cause`` (or another SourceError) where
-        the options forbid to go on.
+        What is not ready is offered again by a later ``latest``. Called only before anything of the units was
+        published. Raises ``cause`` (or another SourceError) where the options forbid to go on.
         """
 
-    def infer(self, planned: PlannedInput, schema: Schema | None) -> Schema:
-        """Return ``schema`` widened by every column and field that the units hold.
+    def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
+        """Return ``known`` evolved by everything that the units hold, as far as the schema contract allows.
 
-        The result depends on the units alone. Raises RowError where a value contradicts a type of ``schema``, naming
-        file, row and reason.
+        The result depends on ``known``, the units and ``now`` alone, and not on how rows are cut into batches. None is
+        the first look of all, without a declared schema. Raises NotReadyError for units that cannot be read and are
+        younger, at ``now``, than the options allow, RowError where the contract says ``fail``.
         """
 
-    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
-        """Return the rows of the units, with the ``system`` columns named.
+    def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
+        """Return the rows of the units in the columns of ``known.schema``, with the ``system`` columns named.
 
-        *Repeat*: gives the same rows again, or raises. Raises (while the rows stream) SourceChangedError,
-        SchemaDriftError, RowError.
+        Rows that do not fit go into ``tally.quarantine``, counted as ``read`` like all others; so does a file in
+        ``known.unreadable``, as one row. *Repeat*: gives the same rows again, or raises. Raises (while the rows stream)
+        SourceChangedError; SchemaDriftError and UnreadableFileError, after which the caller surveys the whole input and
+        reads again; RowError where the contract says ``fail``.
         """
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:

@@ -1,0 +1,72 @@
+"""Rows that are set aside: what they were, where they stood, which rule they broke and how."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+Rule: TypeAlias = Literal["syntax", "encoding", "new_column", "type", "missing_column", "too_long", "unreadable_file"]
+"""The rules that input can break before an expectation is asked; an expectation's own name is its rule.
+
+``syntax``: not a record of the format. ``encoding``: bytes that are no text. ``new_column``, ``type``,
+``missing_column``: the policies of the schema contract. ``too_long``: a line beyond the bound. ``unreadable_file``: the
+whole file.
+"""
+
+Form: TypeAlias = Literal["text", "json", "file"]
+"""What ``raw`` holds: the record's own bytes, the row as JSON (formats without text, expectations), nothing."""
+
+
+def reject_schema() -> dict[str, Any]:
+    """Return the columns of rejected rows, as Polars types.
+
+    ``raw``: the bytes of the record without its line end; of a row without text its JSON. ``form``: which of the two.
+    ``context``: JSON that the format needs beside ``raw`` to read it again (the names of a CSV file's columns), or
+    null. ``_source_offset``: the byte at which the record starts in the uncompressed file, or the row's number. ``line``
+    counts from 1 and is null where there are no lines. ``rule`` and ``reason`` say what was wrong.
+    """
+    import polars as pl
+
+    return {
+        "raw": pl.Binary,
+        "form": pl.String,
+        "context": pl.String,
+        "_source_file": pl.String,
+        "_source_offset": pl.Int64,
+        "line": pl.Int64,
+        "rule": pl.String,
+        "reason": pl.String,
+    }
+
+
+def rejects(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return rejected rows as a frame of ``reject_schema``; keys that are not given are null, ``form`` is text."""
+    import polars as pl
+
+    return pl.DataFrame([{"form": "text"} | dict(row) for row in rows], schema=reject_schema())
+
+
+class RejectedRows:
+    """The rejected rows of one attempt, from any thread, on their way to the quarantine."""
+
+    def __init__(self) -> None:
+        self._frames: deque[pl.DataFrame] = deque()
+
+    def add(self, frame: pl.DataFrame) -> None:
+        """Take rows of ``reject_schema``."""
+        if frame.height:
+            self._frames.append(frame)
+
+    def take(self) -> pl.DataFrame:
+        """Return what came since the last call, in no particular order."""
+        import polars as pl
+
+        taken = []
+        while self._frames:
+            taken.append(self._frames.popleft())
+        return pl.concat([pl.DataFrame(schema=reject_schema()), *taken])
