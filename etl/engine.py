@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.commit_log import CommitEntry, commit_info
 from etl.checkpoint.folder import Checkpoint, choose_lease, held, open_checkpoint
 from etl.checkpoint.recovery import Step
-from etl.errors import FencedError, RecordExistsError, SourceChangedError, StorageError
-from etl.model import BatchPlan, BatchResult, Json, Manifest, Schema
+from etl.committing import Publication, with_settled
+from etl.errors import FencedError, RecordExistsError, SourceChangedError, StorageError, TableMovedError
+from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
 from etl.progress import Stopwatch
-from etl.resumption import Standing, bind_sink, restore_source, take_stock
-from etl.staging import Flow, stage_batch
+from etl.resumption import Standing, bind_sinks, restore_source, take_stock
+from etl.schema_contract import Survey
+from etl.staging import Flow, as_planned, known_at, stage_batch
+from etl.widening import carried_on
 
 if TYPE_CHECKING:
     from etl.checkpoint.lease import Lease
@@ -46,7 +48,8 @@ class Runner:
         self._checkpoint = checkpoint
         self._seam = seam
         self._reporter = reporter
-        self._schema: Schema | None = pipeline.source.declared_schema
+        self._known: Survey | None = carried_on(pipeline.source.declared_schema, None, pipeline.flow.contract)
+        self._publication = Publication(pipeline, checkpoint, seam)
         self._next_id = 0
         self._after: dict[str, Json] | None = None
         self._has_stray_files = False
@@ -74,22 +77,27 @@ class Runner:
         self._has_stray_files = True
         plan = self._with_current_definition(standing.plan, standing)
         if standing.manifest is None or standing.step is Step.RESTAGE:
-            return self._carry_out(plan, standing)
+            lost = ", ".join(standing.missing)
+            reason = f"staged files are missing: {lost}" if lost else ""
+            return self._carry_out(plan, None, standing.manifest_revision + 1, reason)
         return self._commit(plan, standing.manifest, Stopwatch(self._seam))
 
     def _go_on_from(self, standing: Standing) -> None:
         self._next_id = standing.committed + 1
         self._after = standing.offset(self._flow.source_name)
-        self._schema = self._pipeline.source.declared_schema or standing.schema(self._flow.source_name)
+        before = standing.known(self._flow.source_name)
+        self._known = carried_on(self._pipeline.source.declared_schema, before, self._flow.contract)
+        self._publication.recorded = None if before is None else before.schema
+        if standing.committed >= 0:
+            self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
 
     def _with_current_definition(self, plan: BatchPlan, standing: Standing) -> BatchPlan:
         """Amend a plan that nothing was staged for and whose pipeline was edited since."""
         if standing.manifest is not None or plan.definition == self._pipeline.definition:
             return plan
-        schemas = (
-            plan.schemas if self._pipeline.source.declared_schema is None else {self._flow.source_name: self._schema}
-        )
-        amended = replace(plan, definition=self._pipeline.definition, schemas=schemas)
+        name = self._flow.source_name
+        known = carried_on(self._pipeline.source.declared_schema, known_at(self._flow, plan), self._flow.contract)
+        amended = replace(plan, definition=self._pipeline.definition, **as_planned(name, known))
         return self._amend(amended, "the pipeline was edited before anything was staged")
 
     def plan(self) -> BatchPlan | None:
@@ -97,16 +105,19 @@ class Runner:
         planned = self._pipeline.source.latest(self._after, self._pipeline.limit)
         if planned is None:
             return None
-        plan = BatchPlan(
-            batch_id=self._next_id,
-            batch_at=self._seam.now(),
-            inputs={self._flow.source_name: planned},
-            schemas={self._flow.source_name: self._schema},
-            definition=self._pipeline.definition,
-        )
+        plan = self._plan_of(planned)
         self._add_plan(plan)
         self._pipeline.source.accept(plan.batch_id, planned)
         return plan
+
+    def _plan_of(self, planned: PlannedInput) -> BatchPlan:
+        return BatchPlan(
+            batch_id=self._next_id,
+            batch_at=self._seam.now(),
+            inputs={self._flow.source_name: planned},
+            definition=self._pipeline.definition,
+            **as_planned(self._flow.source_name, self._known),
+        )
 
     def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
         epochs = self._checkpoint.epochs
@@ -131,9 +142,24 @@ class Runner:
             return None
         watch.lap("plan")
         self._reporter.planned(self._pipeline.name, plan)
-        return self._carry_out(plan, None, watch)
+        return self._carry_out(plan, watch)
 
-    def _carry_out(self, plan: BatchPlan, standing: Standing | None, watch: Stopwatch | None = None) -> BatchResult:
+    def run_resolution(self, resolution: Mapping[str, Json], units: Mapping[str, Json]) -> BatchResult:
+        """Plan and carry out a batch that deals with rows of the quarantine: ``units`` are those that are read again.
+
+        The source stays where it is.
+        """
+        watch = Stopwatch(self._seam)
+        end = self._after or {}
+        plan = replace(self._plan_of(PlannedInput(Span(self._after, end), dict(units))), resolution=resolution)
+        self._add_plan(plan)
+        watch.lap("plan")
+        self._reporter.planned(self._pipeline.name, plan)
+        return self._carry_out(plan, watch)
+
+    def _carry_out(
+        self, plan: BatchPlan, watch: Stopwatch | None = None, revision: int = 1, reason: str = ""
+    ) -> BatchResult:
         watch = watch or Stopwatch(self._seam)
         try:
             plan, manifest = self._stage(plan)
@@ -141,8 +167,6 @@ class Runner:
             self._has_stray_files = True
             raise
         watch.lap("stage")
-        revision = 1 if standing is None else standing.manifest_revision + 1
-        reason = f"staged files are missing: {', '.join(standing.missing)}" if standing and standing.missing else ""
         self._checkpoint.epochs.check()
         decided = self._checkpoint.manifests.add(
             manifest, epoch=self._checkpoint.epochs.current, revision=revision, reason=reason
@@ -175,34 +199,28 @@ class Runner:
         return plan
 
     def _commit(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> BatchResult:
-        """Commit the table, write the entry, then everything that may be lost."""
+        """Commit, then do everything that may be lost; where another writer came in between, stage again first."""
+        while True:
+            try:
+                result = self._publication.commit(plan, manifest, watch)
+            except TableMovedError as exc:
+                manifest = self._staged_anew(plan, manifest, exc)
+            else:
+                self._reporter.committed(result)
+                self._settle(plan, manifest)
+                return result
+
+    def _staged_anew(self, plan: BatchPlan, moved: Manifest, cause: TableMovedError) -> Manifest:
+        """Return the next manifest of a batch whose present one takes out files that are no longer a table's."""
+        self._has_stray_files = True
+        self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: staged again, {cause.message}")
+        _, staged = self._stage(plan)
+        anew = with_settled(staged, moved, self._publication.versions)
+        revision = self._checkpoint.manifests.log.revisions()[plan.batch_id] + 1
         self._checkpoint.epochs.check()
-        version = self._pipeline.sink.commit(
-            manifest, commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
+        return self._checkpoint.manifests.add(
+            anew, epoch=self._checkpoint.epochs.current, revision=revision, reason=cause.message
         )
-        watch.lap("commit")
-        result = BatchResult(
-            pipeline=self._pipeline.name,
-            batch_id=plan.batch_id,
-            offsets={name: {"start": part.span.start, "end": part.span.end} for name, part in plan.inputs.items()},
-            tables={self._pipeline.sink.table: version},
-            rows=manifest.rows,
-            watermark=manifest.watermark,
-            bytes_read=manifest.bytes_read,
-            seconds=watch.seconds(),
-        )
-        entry = CommitEntry(
-            result,
-            manifest.attempt,
-            self._pipeline.sink.table_id() or "",
-            self._seam.now().isoformat(),
-            plan.definition,
-        )
-        self._checkpoint.epochs.check()
-        self._checkpoint.commits.add(entry, epoch=self._checkpoint.epochs.current)
-        self._reporter.committed(result)
-        self._settle(plan, manifest)
-        return result
 
     def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
         """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
@@ -211,11 +229,13 @@ class Runner:
         if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
             self._pipeline.source.fold(plan.batch_id)
         if self._has_stray_files:
-            self._pipeline.sink.discard(plan.batch_id, manifest.attempt)
+            for role, sink in self._flow.sinks.items():
+                sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
             self._has_stray_files = False
         self._next_id = plan.batch_id + 1
         self._after = plan.inputs[self._flow.source_name].span.end
-        self._schema = manifest.source_schemas[self._flow.source_name]
+        name = self._flow.source_name
+        self._known = Survey(manifest.source_schemas[name], frozenset(manifest.wide.get(name, ())))
 
     def _acknowledge(self, plan: BatchPlan) -> None:
         self._pipeline.source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
@@ -225,7 +245,8 @@ class Runner:
         self._checkpoint.epochs.check()
         if self._next_id > 0:
             self._pipeline.source.fold(self._next_id - 1)
-        self._pipeline.sink.tend()
+        for sink in self._flow.sinks.values():
+            sink.tend()
 
 
 @contextmanager
@@ -234,7 +255,7 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
     with _storage_errors(pipeline.url):
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
         with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
-            bind_sink(checkpoint, pipeline.flow)
+            bind_sinks(checkpoint, pipeline.flow)
             yield Runner(pipeline, checkpoint, seam, reporter)
 
 

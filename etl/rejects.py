@@ -27,8 +27,8 @@ def reject_schema() -> dict[str, Any]:
 
     ``raw``: the bytes of the record without its line end; of a row without text its JSON. ``form``: which of the two.
     ``context``: JSON that the format needs beside ``raw`` to read it again (the names of a CSV file's columns), or
-    null. ``_source_offset``: the byte at which the record starts in the uncompressed file, or the row's number. ``line``
-    counts from 1 and is null where there are no lines. ``rule`` and ``reason`` say what was wrong.
+    null. ``_source_offset``: the byte at which the record starts in the uncompressed file, or the row's number.
+    ``line`` counts from 1 and is null where there are no lines. ``rule`` and ``reason`` say what was wrong.
     """
     import polars as pl
 

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from etl.errors import RowError
 from etl.schema import decimal_digits, format_type, is_list, is_struct
+from etl.schema_contract import RESCUED, Survey
 
 if TYPE_CHECKING:
     from etl.model import Schema, TypeTree
+    from etl.schema_contract import SchemaContract
 
 _NUMBERS = frozenset({"int64", "float64"})
 _SIGNED = ("int8", "int16", "int32", "int64")
@@ -72,3 +74,38 @@ def is_lossless(found: str, known: str) -> bool:
     if small and large:
         return small[1] <= large[1] and small[0] - small[1] <= large[0] - large[1]
     return (found, known) == ("float32", "float64")
+
+
+def carried_on(declared: Schema | None, before: Survey | None, contract: SchemaContract) -> Survey | None:
+    """Return what a batch knows of its source when it begins: the declared schema, or what it has become, or both.
+
+    ``before`` is what the newest batch ended with. A declared column keeps the wider type that it has evolved to, as
+    long as that follows from the declaration; columns that evolution added stay. None where all is to be inferred.
+    """
+    if declared is None:
+        return before
+    known = dict(declared)
+    if contract.rescues:
+        known.setdefault(RESCUED, "string")
+    if before is None or not contract.evolves:
+        return Survey(known)
+    for name, tree in before.schema.items():
+        if name not in known or _follows(known[name], tree):
+            known[name] = tree
+    return Survey(known, before.wide)
+
+
+def _follows(declared: TypeTree, evolved: TypeTree) -> bool:
+    """Tell whether a type is one that evolution may have made of the declared one."""
+    try:
+        return merge({"x": declared}, {"x": evolved}, widen_numbers=True) == {"x": evolved}
+    except RowError:
+        return False
+
+
+def fold(known: Survey, found: Survey, contract: SchemaContract) -> Survey | None:
+    """Return both together, None where the second means something else behind the first."""
+    try:
+        return Survey(merge(known.schema, found.schema, widen_numbers=True), known.wide | found.wide)
+    except RowError:
+        return None

@@ -17,6 +17,7 @@ from etl.formats.lines import BadRow, located, row_error
 from etl.formats.records import Dialect, walk, whole_records
 from etl.options import Options
 from etl.schema import arrow_type, format_type
+from etl.schema_contract import EVOLVE, SchemaContract, Survey
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -54,12 +55,13 @@ class Csv:
 
     options_model: type[CsvOptions] = CsvOptions
 
-    def __init__(self, options: CsvOptions | None = None) -> None:
+    def __init__(self, options: CsvOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
+        self.contract = contract
         self.options = options or self.options_model()
         given = self.options
         self._dialect = Dialect(given.delimiter.encode(), given.quote.encode(), given.skip_lines)
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file: where a record ends is only known from the file's start.
 
         Raises ConfigError for a list or struct.
@@ -69,6 +71,10 @@ class Csv:
                 fault = f"a CSV field cannot be {format_type(tree)}"
                 raise ConfigError(fault, where=f"{file.path}: {name}", hint="declare it as string")
         yield lambda: self._chunks(file, schema)
+
+    def survey(self, file: FileOpener, known: Survey | None) -> Survey:
+        """Return ``known`` evolved by the file."""
+        return Survey(self.infer(file, None if known is None else known.schema))
 
     def infer(self, file: FileOpener, known: Schema | None) -> Schema:
         """Return ``known`` and the header's other columns as ``string``."""

@@ -23,6 +23,7 @@ from etl.formats.json_values import (
 from etl.formats.lines import BadRow, Lines, in_words, lines_between, located, row_error, whole_lines
 from etl.options import Options
 from etl.schema import leaves
+from etl.schema_contract import EVOLVE, SchemaContract, Survey
 from etl.widening import merge
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ class Ndjson:
 
     options_model = NdjsonOptions
 
-    def __init__(self, options: NdjsonOptions | None = None) -> None:
+    def __init__(self, options: NdjsonOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
+        self.contract = contract
         self.options = options or NdjsonOptions()
         self._layout: _Layout | None = None
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return one task per piece of a large plain file, one for any other."""
         layout = self._layout
         if layout is None or layout.schema != schema:
@@ -62,6 +64,10 @@ class Ndjson:
             return
         for first in range(0, file.size_bytes, file.chunk_bytes):
             yield partial(reading.part, first, min(first + file.chunk_bytes, file.size_bytes))
+
+    def survey(self, file: FileOpener, known: Survey | None) -> Survey:
+        """Return ``known`` evolved by the file."""
+        return Survey(self.infer(file, None if known is None else known.schema))
 
     def infer(self, file: FileOpener, known: Schema | None) -> Schema:
         """Return ``known`` widened by the whole file. Text stays ``string``, whatever it looks like.

@@ -10,6 +10,7 @@ from etl.errors import ConfigError, RowError, SchemaDriftError, SourceError
 from etl.formats.contract import Chunk, FileOpener, Task, numbers
 from etl.options import Options
 from etl.schema import arrow_type, from_arrow, is_list, is_struct
+from etl.schema_contract import EVOLVE, SchemaContract, Survey
 from etl.widening import is_lossless, merge
 
 if TYPE_CHECKING:
@@ -29,12 +30,17 @@ class Parquet:
 
     options_model = ParquetOptions
 
-    def __init__(self, options: ParquetOptions | None = None) -> None:
+    def __init__(self, options: ParquetOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
+        self.contract = contract
         self.options = options or ParquetOptions()
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file, row group by row group."""
         yield lambda: _chunks(file, schema)
+
+    def survey(self, file: FileOpener, known: Survey | None) -> Survey:
+        """Return ``known`` evolved by the file."""
+        return Survey(self.infer(file, None if known is None else known.schema))
 
     def infer(self, file: FileOpener, known: Schema | None) -> Schema:
         """Return ``known`` widened by the columns and fields of the footer."""

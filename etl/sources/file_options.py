@@ -34,6 +34,10 @@ class FileOptions(Options):
     on_change: Literal["ignore", "fail", "reingest"] = "ignore"
     order: Literal["modified", "name"] = "modified"
     stable_for: DurationS = 0.0
+    unready_for: DurationS = Field(
+        default=60.0,
+        description="how long after its last change a file that cannot be read as a whole counts as unfinished",
+    )
     start: Literal["all", "now"] = "all"
     hive_partitions: bool = False
     after_commit: Literal["keep", "delete"] | ArchiveTo = "keep"
