@@ -167,10 +167,7 @@ class Runner:
             self._has_stray_files = True
             raise
         watch.lap("stage")
-        self._checkpoint.epochs.check()
-        decided = self._checkpoint.manifests.add(
-            manifest, epoch=self._checkpoint.epochs.current, revision=revision, reason=reason
-        )
+        decided = self._decided(manifest, revision, reason)
         if decided.attempt != manifest.attempt:
             self._has_stray_files = True
         return self._commit(plan, decided, watch)
@@ -217,10 +214,13 @@ class Runner:
         _, staged = self._stage(plan)
         anew = with_settled(staged, moved, self._publication.versions)
         revision = self._checkpoint.manifests.log.revisions()[plan.batch_id] + 1
+        return self._decided(anew, revision, cause.message)
+
+    def _decided(self, manifest: Manifest, revision: int, reason: str) -> Manifest:
+        """Publish a manifest and return the one that decides."""
         self._checkpoint.epochs.check()
-        return self._checkpoint.manifests.add(
-            anew, epoch=self._checkpoint.epochs.current, revision=revision, reason=cause.message
-        )
+        epoch = self._checkpoint.epochs.current
+        return self._checkpoint.manifests.add(manifest, epoch=epoch, revision=revision, reason=reason)
 
     def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
         """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""

@@ -44,9 +44,7 @@ def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
     if _reads(spec, checkpoints):
         _fault(spec, "source", f"reads the lake's checkpoints ({CHECKPOINTS})")
     if _reads(spec, spec.sink.quarantine_url):
-        _fault(
-            spec, "source", f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back"
-        )
+        _fault(spec, "source", f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back")
     if is_inside(spec.sink.url, checkpoints) or is_inside(checkpoints, spec.sink.url):
         _fault(spec, "sink", f"writes over the lake's checkpoints ({CHECKPOINTS})")
 

@@ -81,9 +81,7 @@ class QuarantineOptions(Options):
     """Where rejected rows go, and how many there may be."""
 
     table: str | None = Field(default=None, description="default: the sink's table with __quarantine behind its name")
-    max_fraction: float | None = Field(
-        default=None, ge=0, le=1, description="of the rows; beyond, the batch fails"
-    )
+    max_fraction: float | None = Field(default=None, ge=0, le=1, description="of the rows; beyond, the batch fails")
     raw: bool = Field(default=True, description="keep what a rejected row was; without it, it cannot be sent again")
 
 

@@ -26,13 +26,9 @@ class ExpectationOptions(Options):
     """One thing that every row must satisfy."""
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$", description="how it is called in counts and quarantine")
-    check: str = Field(
-        min_length=1, description="an expression; satisfied where it is true, not false or null"
-    )
+    check: str = Field(min_length=1, description="an expression; satisfied where it is true, not false or null")
     otherwise: Literal["warn", "drop", "quarantine", "fail"] = "quarantine"
-    max_fraction: float | None = Field(
-        default=None, ge=0, le=1, description="of the rows; beyond, the batch fails"
-    )
+    max_fraction: float | None = Field(default=None, ge=0, le=1, description="of the rows; beyond, the batch fails")
 
 
 class Expectations:

@@ -47,7 +47,8 @@ class _Difference:
     def see(self, frame: pl.DataFrame, sign: int) -> None:
         """Take in rows that came out (``sign`` 1) or went in (-1)."""
         named = rows_by_file(frame)
-        files: dict[str | None, int] = {**named, None: frame.height - sum(named.values())}
+        files: dict[str | None, int] = {None: frame.height - sum(named.values())}
+        files.update(named.items())
         with self._lock:
             for file, rows in files.items():
                 self._change(file, sign * rows)
