@@ -64,6 +64,10 @@ class MemorySource:
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Nothing to remember."""
 
+    def watched(self) -> tuple[str, ...]:
+        """None: rows are handed in."""
+        return ()
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Units never change. Raises ``cause``."""
         raise cause
