@@ -27,8 +27,6 @@ def follow(
     reporter: Reporter,
     waker: Waker,
     bounds: Bounds = _UNBOUNDED,
-    *,
-    should_stop: Callable[[], bool] = bool,
 ) -> int:
     """Run batches as input comes, until stopped or a bound is reached; return how many were committed.
 
@@ -42,7 +40,7 @@ def follow(
     def is_over() -> bool:
         has_count = bounds.max_batches is not None and done >= bounds.max_batches
         has_time = bounds.max_seconds is not None and seam.monotonic() - started_s >= bounds.max_seconds
-        return has_count or has_time or should_stop()
+        return has_count or has_time or waker.is_stopped
 
     with open_runner(pipeline, seam, reporter) as runner:
         if runner.recover() is not None:
@@ -52,7 +50,7 @@ def follow(
                 done += 1
                 continue
             runner.idle()
-            if waker.wait(POLL_S, is_over) and pipeline.max_latency_s:
+            if waker.wait(POLL_S) and pipeline.max_latency_s:
                 _gather(runner, pipeline.max_latency_s, waker, is_over)
         runner.idle()
     return done
@@ -66,4 +64,4 @@ def _gather(runner: Runner, most_s: float, waker: Waker, is_over: Callable[[], b
         left_s = until_s - seam.monotonic()
         if left_s <= 0:
             return
-        waker.wait(left_s, is_over)
+        waker.wait(left_s)

@@ -15,8 +15,12 @@ _DEBOUNCE_MS, _STEP_MS, _RUST_TIMEOUT_MS = 10, 2, 500
 class Waker(Protocol):
     """Something to wait with."""
 
-    def wait(self, timeout_s: float, should_stop: Callable[[], bool]) -> bool:
-        """Wait until something may have changed, or for so long; tell whether it was woken."""
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody wants the run to end."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until something may have changed, or for so long; tell whether it was woken. Ends early to stop."""
 
 
 class FolderWaker:
@@ -26,8 +30,9 @@ class FolderWaker:
     or where the system gives no events (out of watches, a network disk), only time wakes.
     """
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str], should_stop: Callable[[], bool] = bool) -> None:
         self._folders = tuple(folders)
+        self._should_stop = should_stop
         self._changed = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="etl-watch", daemon=True)
@@ -46,10 +51,15 @@ class FolderWaker:
         if self._thread.is_alive():
             self._thread.join()
 
-    def wait(self, timeout_s: float, should_stop: Callable[[], bool]) -> bool:
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody wants the run to end."""
+        return self._should_stop()
+
+    def wait(self, timeout_s: float) -> bool:
         """Wait until something may have changed, or for so long; tell whether it was woken. Ends early to stop."""
         left_s = timeout_s
-        while left_s > 0 and not should_stop():
+        while left_s > 0 and not self._should_stop():
             if self._changed.wait(min(left_s, _SLICE_S)):
                 self._changed.clear()
                 return True

@@ -121,8 +121,8 @@ def _one_batch(bounds: Bounds) -> Bounds:
 
 
 def _follow(pipeline: Pipeline, running: Running, listener: Listener) -> None:
-    with FolderWaker(pipeline.source.watched()) as waker:
-        follow(pipeline, running.seam, listener, waker, running.bounds, should_stop=running.should_stop)
+    with FolderWaker(pipeline.source.watched(), running.should_stop) as waker:
+        follow(pipeline, running.seam, listener, waker, running.bounds)
 
 
 def run_pipeline(pipeline: Pipeline, running: Running) -> Outcome:

@@ -16,16 +16,17 @@ from etl.testing import ManualClock, MemorySink, MemorySource, memory_pipeline
 class Scripted:
     """A waker for which something happens at each wait; once the script is over, the run is asked to stop."""
 
-    def __init__(self, clock: ManualClock, *script: Callable[[], object] | None) -> None:
+    def __init__(self, clock: ManualClock, *script: Callable[[], object] | None, ends: bool = True) -> None:
         self._clock = clock
+        self._ends = ends
         self._script = list(script)
         self.waited_s: list[float] = []
 
     @property
-    def is_over(self) -> bool:
-        return not self._script
+    def is_stopped(self) -> bool:
+        return not self._script and self._ends
 
-    def wait(self, timeout_s: float, should_stop: Callable[[], bool]) -> bool:
+    def wait(self, timeout_s: float) -> bool:
         self.waited_s.append(timeout_s)
         act = self._script.pop(0)
         self._clock.advance(min(timeout_s, 0.5))
@@ -40,7 +41,7 @@ def test_batches_run_as_input_comes_until_the_run_is_asked_to_stop(tmp_path: Pat
     source.add([{"id": 1}])
     waker = Scripted(clock, lambda: source.add([{"id": 2}]), None, lambda: source.add([{"id": 3}]), None)
     pipeline = memory_pipeline(source, sink, LocalStorage(tmp_path, clock))
-    assert follow(pipeline, clock, Silent(), waker, should_stop=lambda: waker.is_over) == 3
+    assert follow(pipeline, clock, Silent(), waker) == 3
     assert [row["id"] for row in sink.rows()] == [1, 2, 3]
     assert waker.waited_s == [POLL_S] * 4
 
@@ -49,7 +50,7 @@ def test_run_ends_after_its_number_of_batches_without_waiting(tmp_path: Path) ->
     clock, source, sink = ManualClock(), MemorySource(), MemorySink()
     for number in range(3):
         source.add([{"id": number}])
-    waker = Scripted(clock)
+    waker = Scripted(clock, ends=False)
     pipeline = memory_pipeline(source, sink, LocalStorage(tmp_path, clock))
     assert follow(pipeline, clock, Silent(), waker, Bounds(max_batches=2)) == 2
     assert waker.waited_s == []
@@ -69,7 +70,7 @@ def test_small_inputs_are_gathered_into_one_batch_for_as_long_as_the_latency_all
     waker = Scripted(clock, *more, None, None, None)
     pipeline = memory_pipeline(source, sink, LocalStorage(tmp_path, clock), limit=ReadLimit(max_files=100))
     patient = replace(pipeline, max_latency_s=1.0)
-    assert follow(patient, clock, Silent(), waker, should_stop=lambda: waker.is_over) == 1
+    assert follow(patient, clock, Silent(), waker) == 1
     assert [row["id"] for row in sink.rows()] == [1, 2, 3]
     assert waker.waited_s[:3] == [POLL_S, 1.0, 0.5]
 
@@ -84,7 +85,7 @@ def test_full_batch_does_not_wait_for_the_latency(tmp_path: Path) -> None:
     waker = Scripted(clock, arrive, None)
     pipeline = memory_pipeline(source, sink, LocalStorage(tmp_path, clock), limit=ReadLimit(max_files=2))
     patient = replace(pipeline, max_latency_s=60.0)
-    assert follow(patient, clock, Silent(), waker, should_stop=lambda: waker.is_over) == 1
+    assert follow(patient, clock, Silent(), waker) == 1
     assert waker.waited_s == [POLL_S, POLL_S]
 
 
@@ -97,6 +98,6 @@ def test_unfinished_batch_is_brought_to_its_end_first(tmp_path: Path) -> None:
     with open_runner(pipeline, clock, Silent()) as runner:
         runner.recover()
         assert runner.plan() is not None
-    waker = Scripted(clock)
+    waker = Scripted(clock, ends=False)
     assert follow(pipeline, clock, Silent(), waker, Bounds(max_batches=1)) == 1
     assert [row["id"] for row in sink.rows()] == [1]
