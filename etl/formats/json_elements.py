@@ -86,10 +86,10 @@ class Document:
         )["code"]
         is_kept = ~((codes == _COMMA) & (kinds == _OPEN_OBJECT))
         places, codes, kinds = places.filter(is_kept), codes.filter(is_kept), kinds.filter(is_kept)
-        is_close = codes.is_in(_CLOSING)
+        is_close = _is_closing(codes)
         if not (codes.filter(is_close) == kinds.filter(is_close) + 2).all():
             raise self._unreadable("its brackets do not match")
-        self._check_outside(places.filter(codes.is_in(_OPENING)), places.filter(is_close))
+        self._check_outside(places.filter(_is_opening(codes)), places.filter(is_close))
         if not len(codes):
             return places.alias("start"), places.alias("end")
         frame = pl.DataFrame({"place": places, "code": codes, "kind": kinds})
@@ -161,21 +161,28 @@ class _Nesting:
         is_mark = units == marks[0]
         for mark in marks[1:]:
             is_mark |= units == mark
-        places = is_mark.arg_true().cast(pl.Int64)
-        codes = units.gather(places)
+        places, codes = is_mark.arg_true(), units.filter(is_mark)
         is_quote = codes == _QUOTE
-        inside = (is_quote.cast(pl.Int64).cum_sum() + quotes) % 2 == 1
+        inside = ((is_quote.cast(pl.Int32).cum_sum() + quotes) & 1) == 1
         self.quotes = (quotes + int(is_quote.sum())) % 2
-        self.broken = places.filter(inside & (codes == _NEWLINE))
+        self.broken = places.filter(inside & (codes == _NEWLINE)).cast(pl.Int64)
         is_structure = ~inside & ~is_quote & (codes != _NEWLINE)
         places, codes = places.filter(is_structure), codes.filter(is_structure)
-        steps = codes.is_in(_OPENING).cast(pl.Int64) - codes.is_in(_CLOSING).cast(pl.Int64)
+        steps = _is_opening(codes).cast(pl.Int32) - _is_closing(codes).cast(pl.Int32)
         after = steps.cum_sum() + depth
         lowest = after.min()
         self.lowest = lowest if isinstance(lowest, int) else 0
         self.depth = int(after[-1]) if len(after) else depth
         is_border = ((after == 1) & (steps >= 0)) | ((after == 0) & (steps < 0))
-        self.places, self.codes = places.filter(is_border), codes.filter(is_border)
+        self.places, self.codes = places.filter(is_border).cast(pl.Int64), codes.filter(is_border)
+
+
+def _is_opening(codes: pl.Series) -> pl.Series:
+    return (codes == _OPEN_OBJECT) | (codes == _OPEN_LIST)
+
+
+def _is_closing(codes: pl.Series) -> pl.Series:
+    return (codes == _CLOSE_OBJECT) | (codes == _CLOSE_LIST)
 
 
 def _units(content: bytes) -> pl.Series:

@@ -123,8 +123,8 @@ class _Walk:
     def _typed(self, value: Any, tree: TypeTree, place: _Place) -> tuple[TypeTree, Any, Any]:  # noqa: ANN401
         if isinstance(value, dict | list) and value != {} and place.depth > MAX_DEPTH:
             raise Fault("syntax", f"nests deeper than {MAX_DEPTH} levels")
-        if isinstance(value, dict) and (tree == "null" or is_struct(tree)):
-            known = tree["struct"] if is_struct(tree) else {}
+        known = tree["struct"] if is_struct(tree) else {} if tree == "null" else None
+        if isinstance(value, dict) and known is not None:
             trees, kept, rest = self.fields(value, known, place)
             return (tree if trees is known and tree != "null" else {"struct": trees}), kept, rest
         if isinstance(value, list) and (tree == "null" or is_list(tree)):

@@ -28,7 +28,11 @@ _INFINITE = sys.float_info.max
 
 
 class Layout:
-    """A reading schema and its contract; made once for all files of a batch. ``known`` lacks ``_rescued_data``."""
+    """A reading schema and its contract; made once for all files of a batch. ``known`` lacks ``_rescued_data``.
+
+    ``is_dirty`` says that the piece before was, so that the next one probably is too, and its lines are looked at before
+    a parse in one go is tried in vain. It decides what is done first and never what comes of it.
+    """
 
     def __init__(self, schema: Schema, contract: SchemaContract, wide: frozenset[str]) -> None:
         import pyarrow as pa
@@ -36,6 +40,7 @@ class Layout:
         self.schema = schema
         self.contract = contract
         self.wide = wide
+        self.is_dirty = False
         self.known = {name: tree for name, tree in schema.items() if not (contract.rescues and name == RESCUED)}
         self.patterns = Patterns(self.known, keeps_small=False)
         self._types = pa.schema([pa.field(name, json_type(tree)) for name, tree in self.known.items()])

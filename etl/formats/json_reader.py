@@ -52,9 +52,9 @@ def read_lines(lines: Lines, layout: Layout, places: Places) -> Chunk | None:
     import polars as pl
     import pyarrow as pa
 
-    if lines.are_sound:
-        if not lines.rows:
-            return None
+    if not lines.rows:
+        return None
+    if lines.are_sound and not layout.is_dirty:
         try:
             table = layout.table(lines.content, lines.rows)
         except pa.ArrowInvalid:
@@ -63,7 +63,9 @@ def read_lines(lines: Lines, layout: Layout, places: Places) -> Chunk | None:
             locate = partial(places.offsets, lines.numbers)
             return Chunk(pl.DataFrame(table), lines.rows, locate, wide=layout.wide_in(table))
     sieve = Sieve(lines, layout, places)
-    return _sifted(sieve, layout, places)
+    chunk = _sifted(sieve, layout, places)
+    layout.is_dirty = not sieve.is_clean
+    return chunk
 
 
 def _sifted(sieve: Sieve, layout: Layout, places: Places) -> Chunk:

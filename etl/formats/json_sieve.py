@@ -26,7 +26,9 @@ _PATIENCE = 20
 class Places(Protocol):
     """Where the lines of a piece stand in their file, by their numbers in the piece."""
 
-    path: str
+    @property
+    def path(self) -> str:
+        """The file, for messages."""
 
     def offsets(self, numbers: pl.Series | None) -> pl.Series:
         """Return the byte at which each of the lines (None for all) starts, as ``_source_offset``."""
@@ -41,7 +43,9 @@ class Places(Protocol):
 class Looking(Protocol):
     """Who looks at lines."""
 
-    patterns: Patterns
+    @property
+    def patterns(self) -> Patterns:
+        """What certainly fits by now."""
 
     def look(self, number: int, line: str) -> Mapping[str, Any] | None:
         """Return the row of a line that fits as it is, None for any other."""
@@ -99,7 +103,6 @@ class Sieve:
     """The lines of one piece by what becomes of them when they are read with a schema."""
 
     def __init__(self, lines: Lines, layout: Layout, places: Places) -> None:
-        self.patterns = layout.patterns
         self._lines = lines
         self._layout = layout
         self._places = places
@@ -108,6 +111,11 @@ class Sieve:
         }
         self._rewritten: dict[int, bytes] = {}
         self._seen: set[int] = set()
+
+    @property
+    def patterns(self) -> Patterns:
+        """The patterns of the reading schema."""
+        return self._layout.patterns
 
     def table(self) -> tuple[pa.Table | None, pl.Series]:
         """Return the rows that fit, None where none does, and the numbers of their lines.
@@ -128,6 +136,11 @@ class Sieve:
                 return (located(content, bounds, self._layout.judged_table) if len(numbers) else None), numbers
             except BadRow as exc:
                 self._rejected[numbers[bounds.index(exc.start)]] = ("type", exc.reason)
+
+    @property
+    def is_clean(self) -> bool:
+        """Tell whether every line fits as it is."""
+        return not (self._rejected or self._rewritten)
 
     def look(self, number: int, line: str) -> Mapping[str, Any] | None:
         """Judge a line."""

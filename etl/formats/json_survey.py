@@ -124,9 +124,7 @@ def _may_be_deep(lines: Lines) -> bool:
         return False
     bounds = lines.bounds.to_list()
     long = [(first, last) for first, last in zip(bounds, bounds[1:], strict=False) if last - first > _DEEP_BYTES]
-    return any(
-        lines.content.count(b"[", *line) + lines.content.count(b"{", *line) > _DEEP_BYTES // 4 for line in long
-    )
+    return any(lines.content.count(b"[", *line) + lines.content.count(b"{", *line) > _DEEP_BYTES // 4 for line in long)
 
 
 def inferred(lines: Lines, known: Schema) -> Survey | None:
@@ -151,9 +149,7 @@ def inferred(lines: Lines, known: Schema) -> Survey | None:
     if any(is_doubtful(array, EXACT) for _, array in arrays):
         return None
     wide = {path for name, array in arrays for path in wide_paths(array, name) if "[]" not in path}
-    return Survey(
-        {name: _declared(known.get(name, "null"), tree) for name, tree in schema.items()}, frozenset(wide)
-    )
+    return Survey({name: _declared(known.get(name, "null"), tree) for name, tree in schema.items()}, frozenset(wide))
 
 
 def _told(tree: TypeTree) -> TypeTree | None:
