@@ -121,7 +121,7 @@ class Document:
             raise self._unreadable("there is something outside of its objects and lists")
 
     def _borders(self) -> tuple[pl.Series, pl.Series]:
-        """Return where documents and the elements of lists begin and end, and the bracket or comma that stands there."""
+        """Return where documents and elements of lists begin and end, and the bracket or comma that stands there."""
         import polars as pl
 
         found = [(pl.Series([], dtype=pl.Int64), pl.Series([], dtype=pl.UInt8))]

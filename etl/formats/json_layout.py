@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import math
 from typing import TYPE_CHECKING
 
 from etl.formats.json_pattern import Patterns
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from etl.model import Schema
 
-_INFINITE = sys.float_info.max
+_INFINITE = math.inf
 
 
 class Layout:
     """A reading schema and its contract; made once for all files of a batch. ``known`` lacks ``_rescued_data``.
 
-    ``is_dirty`` says that the piece before was, so that the next one probably is too, and its lines are looked at before
-    a parse in one go is tried in vain. It decides what is done first and never what comes of it.
+    ``is_dirty`` says that the piece before was, so that the next one probably is too: its lines are looked at before a
+    parse in one go is tried in vain. It decides what is done first and never what comes of it.
     """
 
     def __init__(self, schema: Schema, contract: SchemaContract, wide: frozenset[str]) -> None:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from etl.formats.contract import Chunk, FileOpener
 from etl.formats.json_lines import Lines
-from etl.formats.json_sieve import Places, Sieve, stop
+from etl.formats.json_sieve import Places, Sieve
 from etl.formats.lines import KEPT_BYTES, LineCounter, Piece
 from etl.rejects import rejects
 from etl.schema import to_polars
 
 if TYPE_CHECKING:
     import polars as pl
-    import pyarrow as pa
 
     from etl.formats.json_layout import Layout
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
@@ -18,16 +19,14 @@ from etl.schema_contract import EVOLVE, RESCUED, SchemaContract, Survey
 from etl.widening import fold
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from etl.formats.json_lines import Lines
     from etl.model import Schema, TypeTree
 
 _GUESSED = {"timestamp": "string", "timestamp(UTC)": "string", "date": "string", "time": "string"}
 _SELF_EVIDENT = frozenset({"string", "int64", "float64", "boolean", "null"})
 """The types that inference finds by itself."""
-_DEEP_BYTES = 4_000
-"""A line must be longer than this to nest so deep that inference kills the process."""
+_MOST_OPENINGS = 2_000
+"""With more opening brackets a line may nest so deep that inference kills the process."""
 
 
 class JsonSurvey:
@@ -120,11 +119,10 @@ class JsonSurvey:
 
 
 def _may_be_deep(lines: Lines) -> bool:
-    if lines.longest < _DEEP_BYTES:
+    if lines.longest < _MOST_OPENINGS:
         return False
-    bounds = lines.bounds.to_list()
-    long = [(first, last) for first, last in zip(bounds, bounds[1:], strict=False) if last - first > _DEEP_BYTES]
-    return any(lines.content.count(b"[", *line) + lines.content.count(b"{", *line) > _DEEP_BYTES // 4 for line in long)
+    long = [line for line in pairwise(lines.bounds.to_list()) if line[1] - line[0] > _MOST_OPENINGS]
+    return any(lines.content.count(b"[", *line) + lines.content.count(b"{", *line) > _MOST_OPENINGS for line in long)
 
 
 def inferred(lines: Lines, known: Schema) -> Survey | None:

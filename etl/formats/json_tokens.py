@@ -15,7 +15,7 @@ _TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 _SHOWN = 60
 
 
-class Fault(EtlError):
+class Fault(EtlError):  # noqa: N818  a verdict on a row, never reaches a user
     """What is wrong with a row, and the rule that it breaks; ``fails`` where the contract stops at it."""
 
     def __init__(self, rule: Rule, reason: str, *, fails: bool = False) -> None:

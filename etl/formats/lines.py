@@ -55,7 +55,7 @@ def whole_lines(stream: BinaryIO, file: FileOpener) -> Iterator[Piece]:
         if start == 0 and not rest:
             check_encoding(block, file)
             start = len(BOM) if block.startswith(BOM) else 0
-            block = block[start:]  # noqa: PLW2901  a copy of the first block alone
+            block = block[start:]
         cut = block.rfind(b"\n") + 1
         if cut:
             whole = b"".join([*rest, block[:cut]])
