@@ -29,12 +29,16 @@ def found_schema(types: pa.Schema, path: str) -> Schema:
     """Return the columns of a file as column types; a type that no table keeps is a word of its own.
 
     A map is ``list<struct{key: K, value: V}>``, a dictionary its values. Raises UnreadableFileError for two columns of
-    one name.
+    one name, and for names that are no text.
     """
-    twice = sorted({name for name in types.names if types.names.count(name) > 1}) if _has_twice(types.names) else []
-    if twice:
-        raise UnreadableFileError(path, f"two columns have the same name: {', '.join(twice)}")
-    return {field.name: found_type(field.type) for field in types}
+    try:
+        names = types.names
+        if _has_twice(names):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            raise UnreadableFileError(path, f"two columns have the same name: {', '.join(twice)}")
+        return {field.name: found_type(field.type) for field in types}
+    except UnicodeDecodeError as exc:
+        raise UnreadableFileError(path, f"the name of a column or field is not UTF-8: {exc}") from exc
 
 
 def _has_twice(names: list[str]) -> bool:

@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from etl.model import Json, TypeTree
 
-_DAY_US = 86_400_000_000
+_YEARS_US = (-62_135_596_800_000_000, 253_402_300_799_999_999, "the years 1 to 9999")
+_BOUNDS = {
+    "date": (-719_162, 2_932_896, "the years 1 to 9999"),
+    "timestamp": _YEARS_US,
+    "timestamp(UTC)": _YEARS_US,
+    "time": (0, 86_399_999_999, "its day"),
+}
+"""The least and the greatest number of a type: days or microseconds, both included."""
+
 
 
 def fit(array: pa.Array, tree: TypeTree) -> pa.Array:
@@ -97,7 +105,6 @@ def may_hold(dtype: pa.DataType, word: str) -> bool:
 
 def _leaf(array: pa.Array, word: str) -> pa.Array:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     dtype, target = array.type, arrow_type(word)
     if not may_hold(dtype, word):
@@ -108,13 +115,22 @@ def _leaf(array: pa.Array, word: str) -> pa.Array:
     found = array.cast(target)
     if word == "float32" and pa.types.is_floating(dtype):
         _check_same(array.cast(pa.float64()), found.cast(pa.float64()))
-    if word == "time":
-        bounds = pc.min_max(found.cast(pa.int64()))
-        if bounds["min"].as_py() < 0 or bounds["max"].as_py() >= _DAY_US:
-            raise pa.ArrowInvalid("a time of day is outside of its day")
+    if word in _BOUNDS:
+        _check_bounds(found.view(pa.int32() if word == "date" else pa.int64()), word)
     if word == "string":
         found.validate(full=True)
     return found
+
+
+def _check_bounds(numbers: pa.Array, word: str) -> None:
+    """Refuse what no calendar or clock shows: polars panics on such a moment, and makes such a time null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found, (low, high, name) = pc.min_max(numbers), _BOUNDS[word]
+    for number in (found["min"].as_py(), found["max"].as_py()):
+        if not low <= number <= high:
+            raise pa.ArrowInvalid(f"{number} is outside of {name}")
 
 
 def _check_same(before: pa.Array, after: pa.Array) -> None:

@@ -105,7 +105,7 @@ def _whole_lines(stream: BinaryIO, file: FileOpener, encoding: str) -> Iterator[
         rest += more
     if encoding == "utf-8" and rest.startswith(_BOM):
         start, rest = len(_BOM), rest[len(_BOM) :]
-    while rest:
+    while True:
         cut = rest.rfind(b"\n") + 1
         if cut:
             yield from _by_length(start, rest[:cut], file.max_line_bytes)
