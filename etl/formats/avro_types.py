@@ -177,7 +177,8 @@ def _decimal(avro: dict[str, Any]) -> Leaf:
         raise UnknownTypeError(f"decimal({precision},{scale}) has no column type")
 
     def number(content: bytes) -> Decimal:
-        return Decimal(int.from_bytes(content, "big", signed=True)).scaleb(-scale)
+        # scaleb would round to the 28 digits of the context
+        return Decimal(f"{int.from_bytes(content, 'big', signed=True)}E-{scale}")
 
     dtype = pa.decimal128(precision, scale)
     return Leaf(dtype, dtype, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import lzma
 import re
@@ -60,8 +61,8 @@ def decompressed(file: BinaryIO, path: str) -> BinaryIO:
     if codec is None:
         return file
     watched = Watched(file)
-    if codec == "xz":
-        return cast("BinaryIO", _Decompressed(_Xz(watched), watched, path))
+    if codec in ("bz2", "xz"):
+        return cast("BinaryIO", _Decompressed(_Streams(watched, codec), watched, path))
     import pyarrow as pa
 
     # A fifth faster than gzip, and it refuses all that gzip refuses: tests/facts/test_pyarrow_compression.py.
@@ -118,9 +119,11 @@ class _Decompressed(io.RawIOBase):
         return len(block)
 
     def _block(self, size: int) -> bytes:
+        import pyarrow as pa
+
         try:
             block = bytes(self._stream.read(size))
-        except (OSError, EOFError, MemoryError, lzma.LZMAError) as exc:
+        except (OSError, EOFError, ValueError, MemoryError, lzma.LZMAError, pa.ArrowException) as exc:
             if self._watched.fault is not None:
                 raise self._watched.fault from None
             raise UnreadableFileError(self._path, f"compressed data is damaged: {exc}", hint=_HINT) from exc
@@ -136,24 +139,23 @@ class _Decompressed(io.RawIOBase):
         super().close()
 
 
-class _Xz:
-    """The streams of an xz file, one after the other; zero bytes between them are padding, as the format says."""
+class _Streams:
+    """The bz2 or xz streams of a file, one after the other; between those of xz zero bytes are padding, in fours.
 
-    def __init__(self, file: Watched) -> None:
+    pyarrow has bz2 as well, and stumbles over a stream of nothing: tests/facts/test_pyarrow_compression.py.
+    """
+
+    def __init__(self, file: Watched, codec: Codec) -> None:
         self._file = file
-        self._open: lzma.LZMADecompressor | None = None
+        self._is_xz = codec == "xz"
+        self._open: bz2.BZ2Decompressor | lzma.LZMADecompressor | None = None
         self._rest = b""
-        self._padding = 0
 
     def read(self, size: int | None) -> bytes:
-        if not size:
-            return b""
-        while True:
-            if self._open is None and not self._next_stream():
-                return b""
-            found = self._some(size)
-            if found:
+        while size and (self._open is not None or self._next_stream()):
+            if found := self._some(size):
                 return found
+        return b""
 
     def _some(self, size: int) -> bytes:
         """Return at most ``size`` bytes of the open stream, empty where it needs more input or has ended."""
@@ -173,18 +175,24 @@ class _Xz:
 
     def _next_stream(self) -> bool:
         """Tell whether a stream follows, and open it."""
+        padding = 0
         while True:
-            more = self._rest.lstrip(b"\x00")
-            self._padding += len(self._rest) - len(more)
-            self._rest = more or self._file.read(_BLOCK_BYTES)
+            self._rest = self._rest or self._file.read(_BLOCK_BYTES)
+            more = self._rest.lstrip(b"\x00") if self._is_xz else self._rest
+            padding += len(self._rest) - len(more)
             if more or not self._rest:
                 break
-        if self._padding % 4:
+            self._rest = b""
+        self._rest = more
+        if padding % 4:
             raise EOFError("something else follows the last stream")
-        self._padding = 0
-        if self._rest:
-            self._open = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
-        return bool(self._rest)
+        if more:
+            self._open = (
+                lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES)
+                if self._is_xz
+                else bz2.BZ2Decompressor()
+            )
+        return bool(more)
 
     def close(self) -> None:
         """Forget the state; the file is its owner's."""

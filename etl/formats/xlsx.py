@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from etl.model import Schema
     from etl.schema_contract import Survey
 
-MAX_XML_BYTES = 1_000_000_000
+MAX_XML_BYTES = 500_000_000
 """The most that the parts of a workbook may hold uncompressed, all together."""
 
 _BATCH_ROWS = 8_192

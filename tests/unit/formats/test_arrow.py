@@ -78,7 +78,7 @@ def test_file_and_stream_without_rows_are_empty() -> None:
 )
 def test_file_that_is_not_whole_is_unreadable(content: bytes, fault: str) -> None:
     for act in (lambda: read("arrow", content, SCHEMA), lambda: survey("arrow", content)):
-        with pytest.raises(UnreadableFileError, match=f"^in/f: .*{fault}"):
+        with pytest.raises(UnreadableFileError, match=rf"^in/f: .*{fault}"):
             act()
 
 
@@ -92,6 +92,8 @@ def test_offsets_that_point_outside_make_the_file_unreadable() -> None:
 
 
 def test_text_that_is_not_utf8_sets_its_row_aside() -> None:
-    wrong = pa.Array.from_buffers(pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff")])
+    wrong = pa.Array.from_buffers(
+        pa.string(), 2, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0"), pa.py_buffer(b"a\xff")]
+    )
     found = read("arrow", arrow({"a": wrong}), {"a": "string"})
     assert (found.rows, [fault[0] for fault in found.faults]) == ([("a", 0)], [1])

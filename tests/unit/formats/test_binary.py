@@ -23,5 +23,5 @@ def test_file_beyond_the_bound_is_unreadable() -> None:
         def read(self, size: int | None = -1) -> bytes:
             return bytes(size or 0)
 
-    with pytest.raises(UnreadableFileError, match="^in/f: it is larger than 256000000 bytes"):
+    with pytest.raises(UnreadableFileError, match=r"^in/f: it is larger than 256000000 bytes"):
         read("binary", FileOpener("in/f", 10, Endless), {"content": "binary"})

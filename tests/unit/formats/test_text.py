@@ -89,7 +89,7 @@ def test_compressed_text_is_read_and_damage_makes_it_unreadable() -> None:
     content = gzip.compress(b"a\nb\n")
     assert read("text", content, LINE).rows == [("a", 0), ("b", 2)]
     for act in (lambda: read("text", content[:-1], LINE), lambda: survey("text", content[:-1])):
-        with pytest.raises(UnreadableFileError, match="^in/f: compressed data is damaged"):
+        with pytest.raises(UnreadableFileError, match=r"^in/f: compressed data is damaged"):
             act()
 
 
@@ -111,7 +111,7 @@ def test_contract_counts_for_the_column_as_for_any_other() -> None:
 
 
 def test_line_is_nothing_but_text() -> None:
-    with pytest.raises(ConfigError, match="^in/f: `line` is text"):
+    with pytest.raises(ConfigError, match=r"^in/f: `line` is text"):
         read("text", b"1\n", {"line": "int64"})
 
 
