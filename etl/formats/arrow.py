@@ -40,7 +40,7 @@ class Arrow:
         self._contract = contract
         self._columnar = Columnar(_rows)
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file."""
         return single_task(lambda: self._columnar.chunks(file, schema, self._contract))
 

@@ -92,7 +92,7 @@ class Csv:
         moments = MomentRules(given.date_format, given.timestamp_format, given.timezone)
         self._rules = ValueRules(tuple(given.null_values), given.decimal_comma, moments)
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file: where a record ends is only known from the file's start.
 
         Raises ConfigError for a list or struct.

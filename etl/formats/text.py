@@ -47,7 +47,7 @@ class Text:
         self.options = options or TextOptions()
         self._contract = contract
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file. Raises ConfigError for a ``line`` that is not text."""
         if schema.get("line", "string") != "string":
             raise ConfigError("`line` is text", where=file.path, hint="declare it as string, and cast what is in it")
