@@ -321,7 +321,7 @@ def test_error_of_the_store_is_no_damage() -> None:
 
         def read(self, size: int | None = -1) -> bytes:
             self.reads += 1
-            if self.reads == 4:
+            if self.reads == 3:
                 raise ConnectionError("the store is away")
             return super().read(size)
 
