@@ -216,7 +216,7 @@ class _Fitting:
         return pa.array(texts, pa.string())
 
     def _rejects(self) -> pl.DataFrame:
-        return rejects(
+        found = rejects(
             [
                 {
                     "raw": to_json(self._row(row)).encode("utf-8", "backslashreplace"),
@@ -228,6 +228,7 @@ class _Fitting:
                 for row, (rule, reason) in sorted(self._bad.items())
             ]
         )
+        return found.drop("_source_file")
 
     def _row(self, row: int) -> dict[str, Json]:
         cells = {name: value for name, (value, _) in self._unfit.get(row, {}).items()}

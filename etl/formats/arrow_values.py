@@ -24,7 +24,6 @@ _BOUNDS = {
 """The least and the greatest number of a type: days or microseconds, both included."""
 
 
-
 def fit(array: pa.Array, tree: TypeTree) -> pa.Array:
     """Return ``array`` as ``tree``, struct fields by name. Raises ArrowInvalid for a value that would change.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from etl.formats.columnar import BATCH_ROWS, Batches, Columnar, Rows, damage, single_task
+from etl.formats.columnar import BATCH_ROWS, Batches, Columnar, Rows, damage
 from etl.formats.compressed import seekable
 from etl.formats.watched import Watched
 from etl.options import Options
@@ -33,16 +33,15 @@ class Parquet:
 
     def __init__(self, options: ParquetOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
         self.options = options or ParquetOptions()
-        self._contract = contract
-        self._columnar = Columnar(_rows)
+        self._columnar = Columnar(_rows, contract)
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file."""
-        return single_task(lambda: self._columnar.chunks(file, schema, self._contract))
+        return self._columnar.tasks(file, schema, wide)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` evolved by the columns, fields and types of the footer."""
-        return self._columnar.survey(file, known, self._contract)
+        return self._columnar.survey(file, known)
 
 
 @contextmanager

@@ -74,4 +74,6 @@ def rows_of(name: str) -> list[dict[str, Any]]:
 
 def schema_of(name: str) -> Schema:
     """Return the schema of what ``written`` holds."""
-    return {"text": {"line": "string"}, "binary": {"content": "binary"}}.get(name, {"id": "string", "note": "string"})
+    if name in ("text", "binary"):
+        return {"line": "string"} if name == "text" else {"content": "binary"}
+    return {"id": "string", "note": "string"}
