@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from etl.errors import RowError, SchemaDriftError
 from etl.formats.arrow_rescue import halve, to_json
 from etl.formats.arrow_types import Difference, Evolution, difference
-from etl.formats.arrow_values import as_json, fit, may_hold
+from etl.formats.arrow_values import NOT_TEXT, as_json, fit, may_hold
 from etl.formats.contract import Chunk, numbers
 from etl.rejects import rejects
 from etl.schema import arrow_type
@@ -185,7 +185,8 @@ class _Fitting:
         try:
             fit(array.take(pa.array([row])), self._layout.schema[name])
         except pa.ArrowException as exc:
-            self._refuse(row, ("type", f"column {name}: {in_words(exc)}"))
+            rule: Rule = "encoding" if NOT_TEXT in str(exc) else "type"
+            self._refuse(row, (rule, f"column {name}: {in_words(exc)}"))
 
     def _halved(self, name: str, array: pa.Array, rows: list[int]) -> pa.Array:
         import pyarrow as pa

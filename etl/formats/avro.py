@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import ConfigError, UnreadableFileError
+from etl.formats.arrow_values import NOT_TEXT
 from etl.formats.avro_blocks import Container
 from etl.formats.avro_types import Types, UnknownTypeError, bare
 from etl.formats.avro_values import Converter, decoded_json
@@ -144,7 +145,7 @@ def _sound(values: list[Any], column: tuple[str, Converter], unfit: Unfit) -> li
             converter.array([value])
         except UnicodeEncodeError:
             sound[row] = None
-            unfit.setdefault(row, {})[name] = decoded_json(value), ("encoding", f"column {name}: text is not UTF-8")
+            unfit.setdefault(row, {})[name] = decoded_json(value), ("encoding", f"column {name}: {NOT_TEXT}")
         except (pa.ArrowException, ValueError, OverflowError) as exc:
             sound[row] = None
             unfit.setdefault(row, {})[name] = decoded_json(value), ("type", f"column {name}: {exc}")

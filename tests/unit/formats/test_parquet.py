@@ -181,7 +181,7 @@ def test_text_that_is_not_utf8_sets_its_row_aside() -> None:
     )
     found = read("parquet", parquet({"a": wrong}), {"a": "string"})
     assert found.rows == [("a", 0)]
-    assert found.faults == [(1, "type", "column a: Invalid UTF8 sequence at string index 0")]
+    assert found.faults == [(1, "encoding", "column a: text is not UTF-8")]
     assert json.loads(found.rejects[0]["raw"]) == {"a": "/w=="}
 
 
