@@ -183,7 +183,7 @@ class _Fitting:
         import pyarrow as pa
 
         try:
-            fit(array.take(pa.array([row])), self._layout.schema[name])
+            fit(array.slice(row, 1), self._layout.schema[name])
         except pa.ArrowException as exc:
             rule: Rule = "encoding" if NOT_TEXT in str(exc) else "type"
             self._refuse(row, (rule, f"column {name}: {in_words(exc)}"))
@@ -195,7 +195,7 @@ class _Fitting:
         pieces, order = [fit(without(array, rows), tree)], list(range(self._rows))
         for row in rows:
             try:
-                half = halve(array.take(pa.array([row])), tree, self._layout.contract)
+                half = halve(array.slice(row, 1), tree, self._layout.contract)
             except pa.ArrowException:
                 self._set_aside(row, name, array)
                 continue
@@ -257,12 +257,10 @@ def _unfit_rows(array: pa.Array, tree: TypeTree, first: int) -> Iterator[int]:
         return
     middle = len(array) // 2
     for part, start in ((array.slice(0, middle), first), (array.slice(middle), first + middle)):
-        # a copy: what is checked of a slice may be the whole array
-        piece = part.take(pa.array(range(len(part)), pa.int64()))
         try:
-            fit(piece, tree)
+            fit(part, tree)
         except pa.ArrowException:
-            yield from _unfit_rows(piece, tree, start)
+            yield from _unfit_rows(part, tree, start)
 
 
 def in_words(error: Exception) -> str:
