@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -73,12 +73,19 @@ def _value(value: Any, tree: TypeTree) -> Any:  # noqa: ANN401  any JSON
         return [_value(item, tree["list"]) for item in value]
     if is_struct(tree):
         return {name: _value(value.get(name), field) for name, field in tree["struct"].items()}
-    word = str(tree)
+    return _scalar(value, str(tree))
+
+
+def _scalar(value: Any, word: str) -> Any:  # noqa: ANN401  any JSON
     if decimal_digits(word):
         return Decimal(value)
-    if word.startswith("float") and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    readers = {"date": date.fromisoformat, "time": time.fromisoformat, "binary": base64.b64decode}
-    if word.startswith("timestamp"):
-        return datetime.fromisoformat(value)
-    return readers[word](value) if word in readers else value
+    if word.startswith("float"):
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    kind = "timestamp" if word.startswith("timestamp") else word
+    readers: dict[str, Callable[[Any], Any]] = {
+        "date": date.fromisoformat,
+        "time": time.fromisoformat,
+        "timestamp": datetime.fromisoformat,
+        "binary": base64.b64decode,
+    }
+    return readers[kind](value) if kind in readers else value
