@@ -115,17 +115,23 @@ class Lines:
         """Return how many fields each of the lines has; they are records by themselves."""
         import polars as pl
 
-        delimiters = self._places(self._dialect.delimiter)
-        bounds = [delimiters.search_sorted(lines[side]).cast(pl.Int64) for side in ("start", "end")]
-        fields = bounds[1] - bounds[0] + 1
-        quotes = self._quotes.filter(_is_within(self._quotes, lines))
+        delimiters = (self._units == self._dialect.delimiter[0]).arg_true()
+        passed = delimiters.search_sorted(self._ends).cast(pl.Int64)
+        fields = passed - passed.shift(1, fill_value=0) + 1
+        if lines.height != len(self._ends):
+            fields = fields.gather(self._starts.search_sorted(lines["start"]))
+        quotes = self._quotes
+        if not len(quotes):
+            return fields
+        if lines.height != len(self._ends):
+            quotes = quotes.filter(_is_within(quotes, lines))
         opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
         if not (closing - opening > 1).any():
             return fields
         inside = (delimiters.search_sorted(closing) - delimiters.search_sorted(opening)).cast(pl.Int64)
         total = pl.concat([pl.Series([0], dtype=pl.Int64), inside.cum_sum()])
-        passed = [total.gather(opening.search_sorted(lines[side])) for side in ("start", "end")]
-        return fields - (passed[1] - passed[0])
+        before, upto = (total.gather(opening.search_sorted(lines[side])) for side in ("start", "end"))
+        return fields - (upto - before)
 
 
 def _is_within(places: pl.Series, lines: pl.DataFrame) -> pl.Series:

@@ -96,11 +96,14 @@ def _iso(texts: pl.Series, word: str) -> pl.Series:
     import polars as pl
     import pyarrow as pa
 
+    has_year_0 = texts.str.starts_with("0000")
     try:
-        return _cast(texts, word)
+        if not has_year_0.any():
+            return _cast(texts, word)
     except pa.ArrowInvalid:
-        is_iso = texts.str.contains(_ISO[word]) & ~texts.str.starts_with("0000")
-        return _cast(pl.select(pl.when(is_iso).then(texts)).to_series(), word)
+        pass
+    is_iso = texts.str.contains(_ISO[word]) & ~has_year_0
+    return _cast(pl.select(pl.when(is_iso).then(texts)).to_series(), word)
 
 
 def _cast(texts: pl.Series, word: str) -> pl.Series:
@@ -110,7 +113,8 @@ def _cast(texts: pl.Series, word: str) -> pl.Series:
 
     array = texts.to_arrow()
     if word == "time":
-        moment = pc.cast(pc.binary_join_element_wise("1970-01-01T", array, ""), pa.timestamp("us"))
+        day, nothing = (pa.scalar(text, array.type) for text in ("1970-01-01T", ""))
+        moment = pc.cast(pc.binary_join_element_wise(day, array, nothing), pa.timestamp("us"))
         array = pc.cast(moment, pa.time64("us"))
     else:
         array = pc.cast(array, arrow_type(word))
