@@ -74,7 +74,10 @@ def _check_bytes(buffer: TextBuffer, start: Start) -> None:
 
 
 def _first_record(buffer: TextBuffer, start: Start) -> tuple[list[bytes], int]:
+    bound = start.max_record_bytes + len(b"\r\n")
     while True:
+        if len(buffer.content) > bound and LF not in buffer.content[:bound]:
+            raise start.failure(f"the first line is longer than {start.max_record_bytes} bytes", "is it a CSV file?")
         window = Window(buffer.content, buffer.is_ended, start.max_record_bytes)
         found = record_at(window, 0, start.dialect)
         if isinstance(found, Fault):
@@ -83,8 +86,6 @@ def _first_record(buffer: TextBuffer, start: Start) -> tuple[list[bytes], int]:
             raise start.failure(f"the header is no record: {found.reason}")
         if found is not None:
             return found.fields, found.end
-        if len(buffer.content) > start.max_record_bytes:
-            raise start.failure(f"the first line is longer than {start.max_record_bytes} bytes", "is it a CSV file?")
         buffer.fill(2 * len(buffer.content))
 
 
@@ -116,7 +117,7 @@ def _names(buffer: TextBuffer, start: Start, fields: list[bytes]) -> list[str]:
     for place, field in enumerate(fields, 1):
         try:
             text = buffer.text.utf8(start.dialect.value(field))
-            names.append((text or b"\xff").decode() if field else "")
+            names.append((b"\xff" if text is None else text).decode())
         except UnicodeDecodeError as exc:
             hint = "is it another encoding? `format_options: {encoding: windows-1252}`"
             raise start.failure(f"the name of column {place} is not {buffer.text.encoding}", hint) from exc

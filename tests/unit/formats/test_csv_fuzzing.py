@@ -1,4 +1,4 @@
-"""Mutated CSV against Python's csv module: each record is what that says and what its declared type says, or rejected."""
+"""Mutated CSV against Python's csv module: a record is what that and its declared types say, or it is rejected."""
 
 from __future__ import annotations
 
@@ -183,3 +183,25 @@ def test_each_of_many_mutated_records_is_what_csv_says_or_rejected(share: float)
     )
 
     assert records > 16_500
+
+
+@pytest.mark.parametrize("max_line_bytes", [60, 200, 64_000_000])
+@pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
+def test_any_chunk_size_gives_the_same_rows_and_rejects(share: float, max_line_bytes: int) -> None:
+    for seed in range(3):
+        content = mutated(seed, 60, share)
+        whole = read(content, SCHEMA, max_line_bytes=max_line_bytes)
+        for chunk_bytes in (1, 7, 64, 300, 1_000):
+            found = read(content, SCHEMA, chunk_bytes=chunk_bytes, max_line_bytes=max_line_bytes)
+            assert repr(found) == repr(whole), (seed, chunk_bytes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 1040))
+def test_a_long_sweep_of_mutations_and_chunk_sizes(seed: int) -> None:
+    content = mutated(seed, 2_000, random.Random(seed).choice([0.02, 0.1, 0.5, 1.0]))
+    whole = read(content, SCHEMA)
+
+    assert check(content, whole) > 1_500
+    for chunk_bytes in (100, 1_024, 10_000, 65_536):
+        assert repr(read(content, SCHEMA, chunk_bytes=chunk_bytes)) == repr(whole)
