@@ -185,13 +185,13 @@ def test_each_of_many_mutated_records_is_what_csv_says_or_rejected(share: float)
     assert records > 16_500
 
 
-@pytest.mark.parametrize("max_line_bytes", [60, 200, 64_000_000])
-@pytest.mark.parametrize("share", [0.05, 0.3, 1.0])
+@pytest.mark.parametrize("max_line_bytes", [60, 64_000_000])
+@pytest.mark.parametrize("share", [0.3, 1.0])
 def test_any_chunk_size_gives_the_same_rows_and_rejects(share: float, max_line_bytes: int) -> None:
-    for seed in range(3):
-        content = mutated(seed, 60, share)
+    for seed in range(2):
+        content = mutated(seed, 20, share)
         whole = read(content, SCHEMA, max_line_bytes=max_line_bytes)
-        for chunk_bytes in (1, 7, 64, 300, 1_000):
+        for chunk_bytes in (1, 16, 100, 300):
             found = read(content, SCHEMA, chunk_bytes=chunk_bytes, max_line_bytes=max_line_bytes)
             assert repr(found) == repr(whole), (seed, chunk_bytes)
 
