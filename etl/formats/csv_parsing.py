@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.formats.csv_lines import units_of
+from etl.formats.csv_lines import places_of, units_of
 from etl.formats.records import CR, LF, Dialect
 
 if TYPE_CHECKING:
@@ -121,14 +121,14 @@ class Proof:
         opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
         if not (closing - opening > 1).any():
             return 0
-        delimiters = (self._units == self._dialect.delimiter[0]).arg_true()
+        delimiters = places_of(self._units == self._dialect.delimiter[0])
         return int(delimiters.search_sorted(closing).sum()) - int(delimiters.search_sorted(opening).sum())
 
     def ends(self) -> pl.Series:
         """Return where each row ends, behind its line end; only after ``holds`` said yes."""
         places = self._record_ends()
         if places is None:
-            places = self._ends.arg_true()
+            places = places_of(self._ends)
         return places + 1
 
     def _returns(self) -> bool | None:
@@ -152,7 +152,7 @@ class Proof:
         quotes = self._quotes()
         if quotes is None:
             return None
-        places = self._ends.arg_true()
+        places = places_of(self._ends)
         return places.filter(quotes.search_sorted(places) % 2 == 0) if len(quotes) else places
 
     def _quotes(self) -> pl.Series | None:
@@ -162,7 +162,7 @@ class Proof:
         quote = self._dialect.quote
         if not quote or quote not in self._piece:
             return pl.Series(dtype=pl.UInt32)
-        quotes = (self._units == quote[0]).arg_true()
+        quotes = places_of(self._units == quote[0])
         return None if len(quotes) % 2 or not self._are_edges(quotes) else quotes
 
     def _are_edges(self, quotes: pl.Series) -> bool:
