@@ -54,22 +54,21 @@ def column_names(buffer: TextBuffer, start: Start) -> list[str] | None:
     if not start.has_header:
         return _names_by_place(buffer, start, len(fields))
     names = _names(buffer, start, fields)
-    _check_delimiter(names, buffer.content[end:], start)
+    _check_delimiter(names, buffer.content[end : end + _LOOK_BYTES], start)
     _check_names(names, start)
     buffer.drop(end)
     return names
 
 
 def _check_bytes(buffer: TextBuffer, start: Start) -> None:
-    line = buffer.content.split(LF, 1)[0]
-    looked = line if start.has_header else buffer.content[:_LOOK_BYTES]
+    looked = buffer.content[:_LOOK_BYTES]
+    line = looked.split(LF, 1)[0]
     if b"\0" in line and (start.has_header or looked.count(b"\0") * _NUL_SHARE > len(looked)):
         raise start.failure(
             "the first line holds NUL: is the file UTF-16?",
             "convert it to UTF-8; UTF-16 with a byte order mark is read with `format_options: {encoding: utf-16}`",
         )
-    content = buffer.content[:_LOOK_BYTES]
-    if LF not in content and CR in (content if buffer.is_ended else content[:-1]):
+    if LF not in looked and CR in (looked if buffer.is_ended else looked[:-1]):
         raise start.failure("lines end in a carriage return alone", "convert the line ends to LF or CR LF")
 
 
@@ -128,7 +127,7 @@ def _check_delimiter(names: list[str], below: bytes, start: Start) -> None:
     """Refuse a header of one name that holds another delimiter as often as each line below it."""
     if len(names) != 1 or names[0] in (start.known or ()):
         return
-    lines = [line for line in below[:_LOOK_BYTES].split(LF)[: _LOOK_RECORDS + 1] if line.strip()][:_LOOK_RECORDS]
+    lines = [line for line in below.split(LF)[: _LOOK_RECORDS + 1] if line.strip()][:_LOOK_RECORDS]
     for sign in _DELIMITERS.decode():
         count = names[0].count(sign)
         if (

@@ -102,9 +102,11 @@ class Proof:
         if CR in self._piece:
             is_edge |= self._units == CR[0]
         is_quote = self._units == quote[0]
-        is_first = is_quote & is_edge.shift(1, fill_value=True)
-        is_last = is_quote & is_edge.shift(-1, fill_value=True)
-        return not (is_first & is_last).any() and (is_first | is_last).sum() == is_quote.sum()
+        before_last = len(is_quote) - 1  # there is a line end at the end
+        is_first = is_quote.slice(1) & is_edge.slice(0, before_last)
+        is_last = is_quote.slice(0, before_last) & is_edge.slice(1)
+        has_both = (is_first.slice(0, before_last - 1) & is_last.slice(1)).any() or (is_quote[0] and is_last[0])
+        return not has_both and int(is_first.sum()) + int(is_last.sum()) + is_quote[0] == is_quote.sum()
 
     def _is_unpadded(self, frame: pl.DataFrame) -> bool:
         if not (frame[:, -1].is_null() & frame[:, -2].is_null()).any():

@@ -121,7 +121,8 @@ class CsvRead:
         if not self._has_misfits:
             frame = parse(marked, self._columns.direct, self._columns.dialect)
             if isinstance(frame, str):
-                if not is_about_a_value(frame):
+                self._has_misfits = is_about_a_value(frame)
+                if not self._has_misfits:
                     return None
             elif not proof.holds(frame):
                 return None
