@@ -9,7 +9,6 @@ from etl.formats.log_columns import without
 from etl.formats.log_records import Parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     import polars as pl
@@ -69,7 +68,10 @@ def _pairs(lines: pl.Series) -> pl.DataFrame:
     parts = found.select("row", pl.col("pair").str.splitn("=", 2).struct.rename_fields(["key", "value"])).unnest("pair")
     text = pl.col("value").fill_null("true")
     is_quoted = text.str.starts_with('"')
-    parts = parts.with_columns(pl.when(is_quoted).then(text.str.slice(1, text.str.len_chars() - 2)).otherwise(text), is_quoted.alias("is_quoted"))
+    parts = parts.with_columns(
+        pl.when(is_quoted).then(text.str.slice(1, text.str.len_chars() - 2)).otherwise(text),
+        is_quoted.alias("is_quoted"),
+    )
     escaped = (parts["is_quoted"] & parts["value"].str.contains("\\", literal=True)).arg_true()
     if not len(escaped):
         return parts
