@@ -115,5 +115,6 @@ def _after(held: Records | None, more: Records) -> Records:
 def _joined(joiner: Joiner, given: Records, *, is_end: bool) -> tuple[Records, Records]:
     """Return the records of lines, and the lines that are held."""
     found = joiner.join(given.lines, given.offsets, is_end=is_end)
-    rest = Records(*(each.tail(found.held) for each in (given.lines, given.offsets, given.numbers)))
+    held = found.held
+    rest = Records(given.lines.tail(held), given.offsets.tail(held), given.numbers.tail(held))
     return Records(found.lines, found.offsets, given.numbers.gather(found.numbers)), rest

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-_KEY = r'[^\s="]+'
+    from etl.formats.log_columns import Fault
+
+_BLANK = r" \t\r\n\x0b\x0c"
+_KEY = rf'[^{_BLANK}="]+'
 _QUOTED = r'"(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'
-_PAIR = rf'{_KEY}(?:=(?:{_QUOTED}|[^\s"]*))?'
-_LINE = rf"\A\s*{_PAIR}(?:\s+{_PAIR})*\s*\z"
+_PAIR = rf'{_KEY}(?:=(?:{_QUOTED}|[^{_BLANK}"]*))?'
+_LINE = rf"\A[{_BLANK}]*{_PAIR}(?:[{_BLANK}]+{_PAIR})*[{_BLANK}]*\z"
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\/": "/", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
 _WORDS = "not logfmt: key=value, with quotes around a value that holds a space, a quote or an unknown escape"
 
@@ -101,7 +104,7 @@ def _spread(rows: pl.DataFrame, height: int) -> pl.Series:
     return rows["value"].gather(places.scatter(rows["row"], pl.int_range(rows.height, dtype=pl.UInt32, eager=True)))
 
 
-def _named(rows: pl.Series, height: int, words: str) -> tuple[pl.Series, object]:
+def _named(rows: pl.Series, height: int, words: str) -> Fault:
     import polars as pl
 
     is_faulty = pl.repeat(value=False, n=height, dtype=pl.Boolean, eager=True).scatter(rows, values=True)

@@ -20,6 +20,7 @@ from etl.type_text import parse_type
 if TYPE_CHECKING:
     import polars as pl
 
+    from etl.model import Schema
     from etl.transforms.parsed_column import ParsedColumn
 
 
@@ -53,10 +54,12 @@ class Parse:
     def __init__(self, options: ParseOptions, site: TransformSite) -> None:
         self._options = options
         self._where = site.place(self.label)
-        declared = options.columns
-        schema = declared and {name: parse_type(text, where=self._where) for name, text in declared.items()}
-        what = (options.format, options.format_options, schema or None)
-        self._parser: ColumnParser = column_parser(*what, is_kept=options.keep, where=self._where)
+        schema: Schema = {
+            name: parse_type(text, where=self._where) for name, text in (options.columns or {}).items()
+        }
+        self._parser: ColumnParser = column_parser(
+            options.format, options.format_options, schema or None, is_kept=options.keep, where=self._where
+        )
 
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return ``given`` and the columns. Raises ConfigError for a column that is no text, a name that is taken."""
