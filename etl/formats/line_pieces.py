@@ -34,7 +34,10 @@ def pieces(stream: BinaryIO, file: FileOpener, first: int = 0, last: int | None 
     ``first`` other than 0 needs a stream that can seek. A byte order mark at the start of the file is left out. Of a
     line that is too long and does not end within a chunk the head is a piece by itself.
     """
-    start, rest = _first_line(stream, file, first), b""
+    start, rest = _first_line(stream, file, first)
+    if last is not None and first == 0:
+        stream.seek(start)
+        rest, last = b"", max(last, start + 1)
     while last is None or start < last:
         position = start + len(rest)
         is_within = last is None or position < last
@@ -44,7 +47,7 @@ def pieces(stream: BinaryIO, file: FileOpener, first: int = 0, last: int | None 
             if rest:
                 yield Piece(start, rest)
             return
-        start, content = _without_mark(start, rest + block)
+        content = rest + block
         cut = content.rfind(b"\n") + 1
         if cut:
             yield Piece(start, content[:cut])
@@ -55,12 +58,15 @@ def pieces(stream: BinaryIO, file: FileOpener, first: int = 0, last: int | None 
             start, rest = start + size, b""
 
 
-def _first_line(stream: BinaryIO, file: FileOpener, first: int) -> int:
-    """Return where the first line at or behind ``first`` starts, the stream standing there."""
-    if first == 0:
-        return 0
-    stream.seek(first - 1)
-    return first - 1 + _skip_line(stream, file.chunk_bytes)
+def _first_line(stream: BinaryIO, file: FileOpener, first: int) -> tuple[int, bytes]:
+    """Return where the first line at or behind ``first`` starts, and what of it was read."""
+    if first:
+        stream.seek(first - 1)
+        return first - 1 + _skip_line(stream, file.chunk_bytes), b""
+    head = b""
+    while len(head) < len(BOM) and (block := stream.read(len(BOM) - len(head))):
+        head += block
+    return (len(BOM), b"") if head == BOM else (0, head)
 
 
 def _skip_line(stream: BinaryIO, chunk_bytes: int) -> int:
@@ -71,10 +77,6 @@ def _skip_line(stream: BinaryIO, chunk_bytes: int) -> int:
         if block.endswith(b"\n"):
             break
     return size
-
-
-def _without_mark(start: int, content: bytes) -> tuple[int, bytes]:
-    return (len(BOM), content[len(BOM) :]) if start == 0 and content.startswith(BOM) else (start, content)
 
 
 @dataclass(frozen=True, slots=True)

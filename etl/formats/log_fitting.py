@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError, RowError, SchemaDriftError
+from etl.formats.log_columns import frame_of
 from etl.formats.typed_text import typed
 from etl.rejects import reject_schema
 from etl.schema import format_type, to_polars
@@ -77,8 +78,6 @@ class LogFit:
 
     def apply(self, parsed: Parsed, records: Records) -> Fitted:
         """Return the rows that fit and those that do not. Raises SchemaDriftError."""
-        import polars as pl
-
         fitting = _Fitting(parsed, records.lines)
         columns = [self._column(name, target, fitting) for name, target in self._targets.items()]
         if self._is_open and self.contract.missing_columns != "null":
@@ -86,7 +85,7 @@ class LogFit:
                 fitting.reject(fitting.is_lacking(name), "missing_column", f"no {name}, which the schema has")
         for name in [name for name in parsed.frame.columns if name not in self._schema]:
             self._extra(name, fitting)
-        frame = pl.DataFrame(columns, height=len(records.lines))
+        frame = frame_of(columns, len(records.lines))
         if len(self._names) > len(self._schema):
             frame = frame.with_columns(fitting.rescued()).select(self._names)
         return fitting.result(frame, records)

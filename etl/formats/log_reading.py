@@ -92,7 +92,7 @@ class LogReading:
             before = self._numbers.before(gathered.start)
             rejects = pl.concat(found).sort("_source_offset").with_columns(pl.col("line") + before)
             refuse_fatal(rejects, fit.contract, self._file.path)
-        return Chunk(fitted.frame, fitted.frame.height, partial(_located, fitted.offsets), rejects)
+        return Chunk(fitted.frame, len(fitted.offsets), partial(_located, fitted.offsets), rejects)
 
 
 def _located(offsets: pl.Series) -> pl.Series:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from etl.formats.log_columns import without
+from etl.formats.log_columns import frame_of, without
 from etl.formats.log_records import Parsed
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Logfmt:
             *(_named(rows, len(lines), f"the key {key} stands twice") for key, rows in twice if len(rows)),
             _named(broken["row"], len(lines), "a value holds half of a surrogate pair"),
         ]
-        parsed = without(pl.DataFrame(columns, height=len(lines)), faults)
+        parsed = without(frame_of(columns, len(lines)), faults)
         if parsed.reasons is None or parsed.is_bad.sum() == is_other.sum():
             return parsed
         return self._again(lines, parsed)

@@ -101,9 +101,9 @@ class Parse:
         import polars as pl
 
         if self._options.otherwise == "fail":
+            first = frame[self._options.column][int(parsed.bad[0])]
             raise TransformError(
-                f"{self._options.column}: {len(parsed.bad)} of {frame.height} values do not parse, the first is "
-                f"{frame[self._options.column][int(parsed.bad[0])]!r}: {parsed.reasons[0]}",
+                f"{self._options.column}: {first!r} does not parse: {parsed.reasons[0]}",
                 where=self._where,
                 hint="say `otherwise: quarantine` to set such rows aside, `otherwise: null` to keep them",
             )

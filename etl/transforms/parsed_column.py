@@ -150,7 +150,7 @@ def _on_one_line(texts: pl.Series) -> pl.Series:
     places = texts.str.contains("[\\r\\n]").fill_null(value=False).arg_true()
     if not len(places):
         return texts
-    return texts.scatter(places, pl.Series(map(_unbroken, texts.gather(places)), dtype=pl.String))
+    return texts.clone().scatter(places, pl.Series(map(_unbroken, texts.gather(places)), dtype=pl.String))
 
 
 def _unbroken(text: str) -> str | None:
