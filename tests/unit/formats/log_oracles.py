@@ -1,4 +1,4 @@
-"""Slow, plain parsers of log lines, written apart from ours: what a line says, or None where it is not of the format."""
+"""Slow, plain parsers of log lines, written apart from ours: what a line says."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ def tagged(text: str) -> Row:
 def rfc5424(line: str) -> Row:
     row, rest = priority(line)
     version, rest = word(rest)
-    need(1 <= number(version, (1, 3)) and version[0] != "0")
+    need(number(version, (1, 3)) and version[0] != "0")
     stamp, rest = word(rest)
     row["timestamp"] = None if stamp == "-" else iso(stamp)[0]
     for name in ("hostname", "app_name", "proc_id", "msg_id"):

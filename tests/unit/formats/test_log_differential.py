@@ -10,10 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.unit.formats.log_oracles import REFERENCE, NoMatchError, access, cri, logfmt, rfc3164, rfc5424
 
 from etl.formats.log_formats import format_from
 from etl.formats.log_records import Parsed
+from tests.unit.formats.log_oracles import REFERENCE, NoMatchError, access, cri, logfmt, rfc3164, rfc5424
 
 PIECE = 500
 SIGNS = [*' "[]\\-=:.,<>/0123456789TZPFab', "é", "\t", "\n", "\x00", "\ufeff", "\u00a0"]
@@ -78,7 +78,8 @@ def rfc3164_line(draw: random.Random) -> str:
         "x[]: ",
         "x[1] ",
     ]
-    return f"{pri}{draw.choice([time, time, time, iso_time(draw)])} {draw.choice(['host', 'a.b', '-'])} {draw.choice(tags)}it is 5:30"
+    host = draw.choice(["host", "a.b", "-"])
+    return f"{pri}{draw.choice([time, time, time, iso_time(draw)])} {host} {draw.choice(tags)}it is 5:30"
 
 
 def rfc5424_line(draw: random.Random) -> str:
@@ -95,7 +96,8 @@ def rfc5424_line(draw: random.Random) -> str:
     words = " ".join(draw.choice(["-", "app", "7"]) for _ in range(4))
     time = draw.choice(["-", iso_time(draw), iso_time(draw)])
     message = draw.choice(["", " ", " text", " \ufefftext", " [no] data", "x"])
-    return f"<{draw.choice([0, 13, 191, 192])}>{draw.choice([1, 1, 1, 12, '01'])} {time} {words} {draw.choice(data)}{message}"
+    version = draw.choice(["1", "1", "1", "12", "01"])
+    return f"<{draw.choice([0, 13, 191, 192])}>{version} {time} {words} {draw.choice(data)}{message}"
 
 
 def logfmt_line(draw: random.Random) -> str:
