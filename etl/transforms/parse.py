@@ -54,9 +54,7 @@ class Parse:
     def __init__(self, options: ParseOptions, site: TransformSite) -> None:
         self._options = options
         self._where = site.place(self.label)
-        schema: Schema = {
-            name: parse_type(text, where=self._where) for name, text in (options.columns or {}).items()
-        }
+        schema: Schema = {name: parse_type(text, where=self._where) for name, text in (options.columns or {}).items()}
         self._parser: ColumnParser = column_parser(
             options.format, options.format_options, schema or None, is_kept=options.keep, where=self._where
         )
