@@ -37,6 +37,8 @@ def judge(line: str, known: Schema, wide: frozenset[str], contract: SchemaContra
     Raises Fault.
     """
     row = parse(line)
+    if contract.new_columns != "ignore":
+        checked(row)  # first of all, so that the rule does not depend on what else is wrong by now
     walk = _Walk(contract, set(wide))
     trees, kept, rescued = walk.fields(row, known, _Place("", 0, is_new=False))
     if rescued is not _NOTHING:
@@ -94,7 +96,7 @@ class _Walk:
         if self.contract.new_columns == "ignore":
             self.has_dropped = True
         elif self.contract.rescues and self.contract.new_columns in ("rescue", "evolve"):
-            rescued[name] = checked(value, place.depth)
+            rescued[name] = checked(value, place.depth + 1)
         else:
             path = place.below(name, is_new=True).path
             fails = self.contract.new_columns == "fail"

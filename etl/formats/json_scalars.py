@@ -12,7 +12,6 @@ from etl.formats.json_tokens import Constant, Fault, Number, shown
 from etl.formats.json_values import convert_text
 from etl.schema import decimal_digits, format_type
 
-_FRACTION_BITS = {"float32": 24, "float64": 53}
 _MOST_DIGITS = 400
 _DECIMAL_TEXT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BITS = re.compile(r"(u?)int(\d+)")
@@ -49,7 +48,7 @@ def check(value: Any, word: str, path: str) -> None:  # noqa: ANN401  any JSON s
 
 
 def _check_number(number: Number, word: str, path: str) -> None:
-    if word in _FRACTION_BITS:
+    if word in ("float32", "float64"):
         _check_float(number, word, path)
     elif digits := decimal_digits(word):
         _check_decimal(str(number), digits, path)
@@ -64,6 +63,8 @@ def _check_number(number: Number, word: str, path: str) -> None:
 
 
 def _check_float(number: Number, word: str, path: str) -> None:
+    if number.is_integer:  # refused by every column, as a column's type may not depend on which row came first
+        _check_number(number, "int64", path)
     value = float(number)
     if word == "float32":
         try:

@@ -105,11 +105,11 @@ def _lone_surrogate(value: Any) -> str | None:  # noqa: ANN401  any JSON
 
 
 def checked(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  any JSON
-    """Return a value that is kept as it is. Raises Fault where it is no JSON, or too deep."""
+    """Return a value, ``depth`` levels below its row, as it is. Raises Fault where it is no JSON, or too deep."""
     if isinstance(value, Constant):
         raise Fault("syntax", f"{value} is no JSON")
     if isinstance(value, dict | list):
-        if depth >= MAX_DEPTH:
+        if depth > MAX_DEPTH and value != {}:
             raise Fault("syntax", _TOO_DEEP)
         if isinstance(value, Doubled):
             raise doubled(value)
