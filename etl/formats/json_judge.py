@@ -71,7 +71,7 @@ class _Walk:
     def fields(self, row: dict[str, Any], known: Mapping[str, TypeTree], place: _Place) -> tuple[Any, Any, Any]:
         if isinstance(row, Doubled):
             raise doubled(row)
-        trees = known
+        trees: Any = known
         kept: dict[str, Any] = {}
         rescued: dict[str, Any] = {}
         for name, value in row.items():
@@ -84,7 +84,8 @@ class _Walk:
             if rest is not _NOTHING:
                 rescued[name] = rest
             if tree is not old or name not in known:
-                trees = {**trees, name: tree}
+                trees = dict(known) if trees is known else trees
+                trees[name] = tree
         self._check_missing(row, known, place)
         return trees, kept, rescued or _NOTHING
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from etl.formats.json_tokens import Constant, Fault, Number, shown
 from etl.formats.json_values import convert_text
-from etl.schema import decimal_digits, format_type
+from etl.schema import decimal_digits
 
 _MOST_DIGITS = 400
 _DECIMAL_TEXT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -50,16 +50,16 @@ def check(value: Any, word: str, path: str) -> None:  # noqa: ANN401  any JSON s
 def _check_number(number: Number, word: str, path: str) -> None:
     if word in ("float32", "float64"):
         _check_float(number, word, path)
-    elif digits := decimal_digits(word):
-        _check_decimal(str(number), digits, path)
     elif bits := _BITS.fullmatch(word):
         if not number.is_integer or (bits[1] and number.startswith("-")):
             raise Misfit(path, f"{shown(number)} is no {word}")
         most = 2 ** (int(bits[2]) - (0 if bits[1] else 1))
         if len(number) > _MOST_DIGITS or not (-most <= int(number) < most):
             raise Misfit(path, f"{shown(number)} is beyond {word}")
+    elif digits := decimal_digits(word):
+        _check_decimal(str(number), digits, path)
     else:
-        raise Misfit(path, f"{shown(number)} is no {format_type(word)}")
+        raise Misfit(path, f"{shown(number)} is no {word}")
 
 
 def _check_float(number: Number, word: str, path: str) -> None:

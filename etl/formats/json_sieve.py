@@ -147,7 +147,7 @@ class Sieve:
         layout = self._layout
         self._seen.add(number)
         try:
-            verdict = judge(line, layout.known, layout.wide, layout.contract)
+            verdict = judge(line.rstrip("\r\n"), layout.known, layout.wide, layout.contract)
         except DepthError as exc:
             # The parser here goes less deep than pyarrow's, to which depth is nothing in a part that is ignored.
             if not (layout.contract.new_columns == "ignore" and layout.takes(line.encode())):

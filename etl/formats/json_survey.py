@@ -68,7 +68,7 @@ class JsonSurvey:
         """Judge a line by what is known, and let it evolve that."""
         known = self._inside
         try:
-            verdict = judge(line, known, self.found.wide, self._contract)
+            verdict = judge(line.rstrip("\r\n"), known, self.found.wide, self._contract)
         except DepthError:
             return None
         except Fault as exc:

@@ -87,7 +87,7 @@ def parse(line: str) -> dict[str, Any]:
 def _in_words(exc: json.JSONDecodeError) -> str:
     if exc.msg == "Extra data":
         return "more than one JSON value on a line"
-    message = exc.msg[0].lower() + exc.msg[1:].removesuffix(" at").replace(" starting at", "")
+    message = exc.msg[0].lower() + exc.msg[1:].removesuffix(" at").removesuffix(" starting")
     return f"no JSON object: {message} at character {exc.pos + 1}"
 
 
