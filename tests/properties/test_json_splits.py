@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,9 +24,9 @@ VALUES = (
     *('[{"p":1.5,"z":1}]', "[[1]]", '[1,"x"]', "[{}]"),
 )
 rows = st.one_of(
-    st.lists(st.tuples(st.sampled_from("abu"), st.sampled_from(VALUES)), max_size=3, unique_by=lambda pair: pair[0]).map(
-        lambda pairs: "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}"
-    ),
+    st.lists(
+        st.tuples(st.sampled_from("abu"), st.sampled_from(VALUES)), max_size=3, unique_by=lambda pair: pair[0]
+    ).map(lambda pairs: "{" + ", ".join(f'"{name}": {value}' for name, value in pairs) + "}"),
     st.sampled_from(["null", '{"a":1}{"a":2}', '{"a":', '{"s":{"x":1}}', '{"s":{"x":"y","n":1}}', '{"s":{"x":1.5}}']),
 )
 RULES = dict.fromkeys(["type", "new_column", "missing_column"], "contract")
@@ -99,7 +100,7 @@ def pruned(value: Any) -> Any:
 
 def split(lines: list[str], cuts: list[int]) -> list[list[str]]:
     places = sorted({0, len(lines), *(cut % (len(lines) + 1) for cut in cuts)})
-    return [lines[start:end] for start, end in zip(places, places[1:], strict=False)]
+    return [lines[start:end] for start, end in pairwise(places)]
 
 
 def outcome(ingest: Ingest) -> tuple[Any, ...]:

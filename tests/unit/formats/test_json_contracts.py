@@ -1,4 +1,4 @@
-"""JSON under every policy of the schema contract: what is added, rescued, ignored, set aside, and what stops the run."""
+"""JSON under every policy of the schema contract: what is added, rescued, ignored, set aside, what stops the run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from etl.errors import RowError, SchemaDriftError
+from etl.formats.ndjson import Ndjson
+from etl.model import Schema
 from etl.schema_contract import EVOLVE, RESCUE, RESCUED, STRICT, SchemaContract, Survey
-from tests.unit.formats.json_reading import read, survey
+from tests.unit.formats.json_reading import opener, read, survey
 
 N: dict[str, Any] = {"n": "int64"}
 NESTED: dict[str, Any] = {"s": {"struct": {"a": "int64"}}, "l": {"list": {"struct": {"a": "int64"}}}}
@@ -101,7 +103,12 @@ def test_rescue_keeps_what_has_no_column_as_json_in_the_shape_of_the_input() -> 
         ('{"n":"ü\\n"}', N, None, '{"n": "ü\\n"}'),
         ('{"n":{"a":[]}}', N, None, '{"n": {"a": []}}'),
         ('{"n":[1,"x",2]}', {"n": {"list": "int64"}}, [1, None, 2], '{"n": [null, "x", null]}'),
-        ('{"n":{"a":"x","b":1}}', {"n": {"struct": {"a": "int64", "b": "int64"}}}, {"a": None, "b": 1}, '{"n": {"a": "x"}}'),
+        (
+            '{"n":{"a":"x","b":1}}',
+            {"n": {"struct": {"a": "int64", "b": "int64"}}},
+            {"a": None, "b": 1},
+            '{"n": {"a": "x"}}',
+        ),
         ('{"n":"2024-02-30"}', {"n": "date"}, None, '{"n": "2024-02-30"}'),
         ('{"n":7,"_rescued_data":"mine"}', N, 7, '{"_rescued_data": "mine"}'),
         ('{"n":null,"b":null}', N, None, '{"b": null}'),
@@ -184,7 +191,7 @@ def test_survey_takes_rows_one_by_one() -> None:
             b'{"w":9007199254740993}\n{"w":0.5,"lost":1}\n',
         ]
     )
-    expected = {
+    expected: Schema = {
         "a": "float64",
         "t": "string",
         "b": {"struct": {"z": "int64"}},
@@ -201,7 +208,7 @@ def test_survey_takes_rows_one_by_one() -> None:
 
 def test_survey_of_clean_lines_needs_no_look_at_single_ones_and_finds_the_same() -> None:
     clean = b'{"a":1,"l":[1,null,2.5],"m":[null,{"k":9007199254740993}]}\n{"b":[[]],"a":2.5,"l":null}\n'
-    expected = {
+    expected: Schema = {
         "a": "float64",
         "l": {"list": "float64"},
         "m": {"list": {"struct": {"k": "int64"}}},
@@ -214,7 +221,12 @@ def test_survey_of_clean_lines_needs_no_look_at_single_ones_and_finds_the_same()
 def test_survey_keeps_what_is_known_and_appends_the_rest() -> None:
     known = {"z": "date", "s": {"struct": {"a": "int64", "q": "timestamp"}}, "k": "null", "gone": "decimal(5,2)"}
     found = survey(b'{"new":1,"z":"2024-01-01","s":{"b":"x","a":1},"k":5}\n', known).schema
-    assert found == {**known, "s": {"struct": {"a": "int64", "q": "timestamp", "b": "string"}}, "k": "int64", "new": "int64"}
+    assert found == {
+        **known,
+        "s": {"struct": {"a": "int64", "q": "timestamp", "b": "string"}},
+        "k": "int64",
+        "new": "int64",
+    }
     assert list(found) == ["z", "s", "k", "gone", "new"]
 
 
@@ -248,6 +260,4 @@ def test_contract_that_evolves_columns_and_rescues_types_does_both_for_one_row()
 
 def test_known_survey_with_unreadable_files_keeps_them() -> None:
     known = Survey(N, frozenset(), {"in/g": "cut off"})
-    from tests.unit.formats.json_reading import FORMATS, opener
-
-    assert FORMATS["ndjson"](contract=EVOLVE).survey(opener(b'{"b":1}'), known).unreadable == {"in/g": "cut off"}
+    assert Ndjson(contract=EVOLVE).survey(opener(b'{"b":1}'), known).unreadable == {"in/g": "cut off"}

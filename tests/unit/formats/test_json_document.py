@@ -16,7 +16,7 @@ from tests.unit.formats.json_reading import Read, read, survey
 NS: dict[str, Any] = {"n": "int64", "s": "string"}
 
 
-def document(content: bytes, **bounds: int) -> Read:
+def document(content: bytes, **bounds: Any) -> Read:
     return read(content, NS, STRICT, name="json", **bounds)
 
 

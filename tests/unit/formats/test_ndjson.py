@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from etl.errors import UnreadableFileError
 from etl.formats.contract import FileOpener
 from etl.formats.ndjson import Ndjson
+from etl.model import Schema
 from etl.schema_contract import STRICT
 from tests.unit.formats.json_reading import read, survey
 
-N = {"n": "int64"}
+N: Schema = {"n": "int64"}
 NS = {"n": "int64", "s": "string"}
 
 
@@ -62,7 +63,9 @@ def test_rows_and_rejects_are_the_same_at_every_chunk_size(chunk_bytes: int, is_
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(
-        st.sampled_from(['{"n":1}', '{"n": 23, "s": "\\"}{"}', "", "  ", '{"s":"null"}\r', '{"s":"ü{}"}', "x", '{"n":"']),
+        st.sampled_from(
+            ['{"n":1}', '{"n": 23, "s": "\\"}{"}', "", "  ", '{"s":"null"}\r', '{"s":"ü{}"}', "x", '{"n":"']
+        ),
         max_size=12,
     ),
     st.integers(4, 40),
@@ -170,8 +173,8 @@ def test_text_of_moments_is_converted_at_any_depth() -> None:
         "s": {"z": "1969-12-31T23:59:59.999999Z"},
     }
     content = json.dumps(row).encode() + b'\n{"l":null,"s":null,"m":"1.2"}\n{"s":{}}\n'
-    for given in (content, content + b"x\n", b"x\n" + content):
-        first, second, third = (line[:-1] for line in read(given, schema).rows)
+    for whole in (content, content + b"x\n", b"x\n" + content):
+        first, second, third = (line[:-1] for line in read(whole, schema).rows)
         assert first == (
             date(2024, 2, 29),
             datetime(2024, 1, 2, 3, 4, 5, 500_000),  # noqa: DTZ001  a timestamp without a zone
@@ -312,7 +315,7 @@ def test_utf16_is_an_unreadable_file_with_a_hint(encoding: str, chunk_bytes: int
     content = ('{"n": 1}\n' * 20).encode(encoding)
     for look in (read, survey):
         with pytest.raises(UnreadableFileError, match=r"(?s)^in/f: the file is UTF-16.*convert it to UTF-8"):
-            look(content, N, chunk_bytes=chunk_bytes)  # type: ignore[operator]
+            look(content, N, chunk_bytes=chunk_bytes)
 
 
 def test_every_column_of_ten_thousand_is_read_and_a_bad_line_among_them_rejected() -> None:
