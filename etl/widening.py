@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.errors import RowError
 from etl.schema import decimal_digits, format_type, is_list, is_struct
-from etl.schema_contract import EVOLVE, SchemaContract, Survey
+from etl.schema_contract import EVOLVE, RESCUED, SchemaContract, Survey
 
 if TYPE_CHECKING:
     from etl.model import Schema, TypeTree
@@ -88,6 +88,8 @@ def fold(known: Survey, found: Survey, contract: SchemaContract = EVOLVE) -> Sur
         schema = folding.fields(known.schema, found.schema, "")
     except _ConflictError:
         return None
+    if contract.rescues and RESCUED in schema:
+        schema[RESCUED] = schema.pop(RESCUED)  # the last one, behind those that are new
     return Survey(schema, known.wide | found.wide, {**known.unreadable, **found.unreadable})
 
 

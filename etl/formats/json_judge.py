@@ -20,12 +20,12 @@ _NOTHING: Any = object()
 class Verdict:
     """What becomes of a row that is not rejected.
 
-    ``schema`` is the schema that holds the row: the very object that was given where nothing is new. ``wide`` are the
-    integer fields in which the row has a number beyond 2**53. ``line`` is what to parse instead of the row's own line,
-    None for that one.
+    ``row`` is None where something of it is rescued. ``schema`` is the schema that holds the row: the very object that
+    was given where nothing is new. ``wide`` are the integer fields in which the row has a number beyond 2**53. ``line``
+    is what to parse instead of the row's own line, None for that one.
     """
 
-    row: Mapping[str, Any]
+    row: Mapping[str, Any] | None
     schema: Schema
     wide: frozenset[str] = frozenset()
     line: bytes | None = None
@@ -44,7 +44,7 @@ def judge(line: str, known: Schema, wide: frozenset[str], contract: SchemaContra
     if rescued is not _NOTHING:
         kept = {**kept, RESCUED: text(rescued)}
     rewritten = None if rescued is _NOTHING and not walk.has_dropped else text(kept).encode()
-    return Verdict(row, trees, frozenset(walk.wide) - wide, rewritten)
+    return Verdict(row if rescued is _NOTHING else None, trees, frozenset(walk.wide) - wide, rewritten)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import struct
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from etl.formats.json_pattern import MOMENTS
 from etl.formats.json_tokens import Constant, Fault, Number, shown
 from etl.formats.json_values import convert_text
 from etl.schema import decimal_digits
@@ -86,7 +87,9 @@ def _check_text(value: str, word: str, path: str) -> None:
         if not _DECIMAL_TEXT.fullmatch(value):
             raise Misfit(path, f"{shown(value)} is no {word}")
         _check_decimal(value, digits, path)
-    elif word in ("date", "timestamp", "timestamp(UTC)", "time"):
+    elif word in MOMENTS:
+        if MOMENTS[word].fullmatch(value):
+            return
         try:
             convert_text(pa.array([value], pa.string()), word, path)
         except pa.ArrowInvalid as exc:

@@ -162,7 +162,6 @@ class Sieve:
             self._drift(verdict.schema)
         if verdict.line is not None:
             self._rewritten[number] = verdict.line + b"\n"
-            return None if layout.contract.new_columns != "ignore" else verdict.row
         return verdict.row
 
     def rejects(self) -> pl.DataFrame | None:

@@ -46,7 +46,8 @@ class JsonSurvey:
     def patterns(self) -> Patterns:
         """The patterns of what is known now."""
         if self._patterns is None:
-            self._patterns = Patterns(self._inside, keeps_small=True)
+            forbids_absence = self._contract.missing_columns != "null"
+            self._patterns = Patterns(self._inside, keeps_small=True, forbids_absence=forbids_absence)
         return self._patterns
 
     @property

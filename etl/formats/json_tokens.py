@@ -13,6 +13,8 @@ from etl.schema import MAX_DEPTH
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 _SHOWN = 60
+_WORDS = {None: "null", True: "true", False: "false"}
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Fault(EtlError):  # noqa: N818  a verdict on a row, never reaches a user
@@ -131,7 +133,7 @@ def text(value: Any) -> str:  # noqa: ANN401  any JSON
         return "{" + ", ".join(f"{text(name)}: {text(below)}" for name, below in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _quoted(value) if isinstance(value, str) else _WORDS[value]
 
 
 def shown(value: Any) -> str:  # noqa: ANN401  any JSON
