@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _MOST_EXACT = 6
 _MOST_PATTERNS = 16
-_MOST_LEAVES = 400
+_MOST_LEAVES = 3_000
 
 _GAP = r"[ \t\r]*"
 _STRING = (
@@ -74,6 +74,11 @@ class Patterns:
         leaf_count = sum(len(leaves(tree)) for tree in schema.values())
         self._most = _MOST_PATTERNS if leaf_count <= _MOST_LEAVES else 0
         self._found: tuple[str, ...] = ()
+
+    @property
+    def are_known(self) -> bool:
+        """Tell whether there is a pattern yet: without one, every line needs a look."""
+        return bool(self._found)
 
     def unmatched(self, texts: pl.Series) -> pl.Series:
         """Return which of the lines (Boolean) no pattern matches."""

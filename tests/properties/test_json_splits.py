@@ -124,9 +124,18 @@ def compare(
 cuts = st.lists(st.integers(0, 20), max_size=3)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=10), cuts, cuts, st.sampled_from([20, 60, 100_000]))
 def test_any_split_gives_the_same_rows_rejects_and_inferred_schema(
+    lines: list[str], batches: list[int], files: list[int], chunk_bytes: int
+) -> None:
+    compare(lines, batches, files, (chunk_bytes, EVOLVE, None))
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None)
+@given(st.lists(rows, min_size=1, max_size=14), cuts, cuts, st.sampled_from([20, 60, 100_000]))
+def test_any_of_many_splits_gives_the_same_rows_rejects_and_inferred_schema(
     lines: list[str], batches: list[int], files: list[int], chunk_bytes: int
 ) -> None:
     compare(lines, batches, files, (chunk_bytes, EVOLVE, None))
@@ -142,7 +151,7 @@ CONTRACTS = [
 
 
 @pytest.mark.parametrize("contract", CONTRACTS, ids=str)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(rows, min_size=1, max_size=8), cuts, cuts, st.sampled_from([30, 100_000]))
 def test_any_split_gives_the_same_under_every_contract(
     contract: SchemaContract, lines: list[str], batches: list[int], files: list[int], chunk_bytes: int
@@ -150,3 +159,19 @@ def test_any_split_gives_the_same_under_every_contract(
     schema: dict[str, Any] = {"a": "int64", "u": "null", "s": {"struct": {"x": "float64"}}}
     known = Survey(schema | ({RESCUED: "string"} if contract.rescues else {}))
     compare(lines, batches, files, (chunk_bytes, contract, known))
+
+
+@pytest.mark.slow
+@settings(max_examples=2500, deadline=None)
+@given(
+    st.sampled_from(CONTRACTS),
+    st.lists(rows, min_size=1, max_size=10),
+    st.tuples(cuts, cuts),
+    st.sampled_from([30, 100_000]),
+)
+def test_any_of_many_splits_gives_the_same_under_every_contract(
+    contract: SchemaContract, lines: list[str], splits: tuple[list[int], list[int]], chunk_bytes: int
+) -> None:
+    schema: dict[str, Any] = {"a": "int64", "u": "null", "s": {"struct": {"x": "float64"}}}
+    known = Survey(schema | ({RESCUED: "string"} if contract.rescues else {}))
+    compare(lines, *splits, (chunk_bytes, contract, known))
