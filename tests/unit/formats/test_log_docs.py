@@ -6,7 +6,8 @@ from pathlib import Path
 from etl.formats.grok_patterns import PATTERNS
 from etl.formats.log_formats import LOG_FORMATS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "formats.md").read_text("utf-8").partition("## Log formats")[2]
+WHOLE = (Path(__file__).parents[3] / "docs" / "formats.md").read_text("utf-8")
+PAGE = WHOLE.partition("\n## Log formats\n")[2].partition("\n## ")[0]
 
 
 def test_the_page_lists_every_pattern_of_the_library_and_no_other() -> None:
