@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.checkpoint.folder import Checkpoint, choose_lease, held, open_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import FencedError, RecordExistsError, SourceChangedError, StorageError, TableMovedError
-from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
+from etl.model import BatchPlan, BatchResult, Bounds, Json, Manifest, PlannedInput, Span
 from etl.progress import Stopwatch
 from etl.resumption import Standing, bind_sinks, restore_source, take_stock
 from etl.schema_contract import Survey
@@ -25,18 +25,11 @@ if TYPE_CHECKING:
     from etl.seam import Seam
 
 _MAX_AMENDMENTS = 3
+_UNBOUNDED = Bounds()
 _FOLD_AT_LEAST_EVERY = 1000
 """Batches after which the ledger is folded even by a runner that is never idle."""
 _NOTHING_TO_BEGIN_WITH = "full refresh: nothing to read yet; until then the table stays as it is"
 _AGAIN = "what was committed stays; mend the cause and run again"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long a run goes on. None is no bound; without any it ends when nothing is left to take."""
-
-    max_batches: int | None = None
-    max_seconds: float | None = None
 
 
 class Runner:
@@ -256,7 +249,8 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
         with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
             bind_sinks(checkpoint, pipeline.flow)
-            yield Runner(pipeline, checkpoint, seam, reporter)
+            with closing(pipeline.source):
+                yield Runner(pipeline, checkpoint, seam, reporter)
 
 
 @contextmanager
@@ -272,7 +266,7 @@ def run(
     pipeline: Pipeline,
     seam: Seam,
     reporter: Reporter,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = _UNBOUNDED,
     should_stop: Callable[[], bool] = bool,
 ) -> list[BatchResult]:
     """Take what is available in micro-batches, then stop; return the results.

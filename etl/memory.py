@@ -114,6 +114,9 @@ class MemorySource:
         """Remember the batch id."""
         self.acknowledged.append(batch_id)
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def check_replay(self) -> None:
         """Nothing to refuse: units are never lost."""
 

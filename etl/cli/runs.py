@@ -53,7 +53,7 @@ def run(
             say_plan(session.workspace(), spec.name, as_json=as_json, is_line=True, full_refresh=full_refresh)
         return
 
-    from etl.engine import Bounds
+    from etl.model import Bounds
 
     bounds = Bounds(1 if once else max_batches, max_seconds)
     say_note = partial(say, to_error=True)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from etl.config.lineage import overlaps
 from etl.config.wiring import wire
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import EtlError, FencedError, LeaseHeldError
+from etl.model import Bounds
 from etl.operations.failures import clear_failure, record_failure
 from etl.operations.refreshing import begin_refresh
 

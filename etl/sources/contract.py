@@ -102,6 +102,9 @@ class Source(Protocol):
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Dispose of the units of a committed batch (keep, archive, delete). *Repeat*: safe."""
 
+    def close(self) -> None:
+        """Let go of threads and handles. Called when a run ends, however it does. *Repeat*: safe."""
+
     def check_replay(self) -> None:
         """Refuse a full refresh whose result would lack rows that were read before. Called before one is begun.
 

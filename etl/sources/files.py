@@ -62,6 +62,7 @@ class FileSource:
         self._backlog: list[FoundFile] = []
         self._backlog_until = float("-inf")
         self._is_fresh = False
+        self._limit: ReadLimit | None = None
         _refuse_archive_inside(options, self._places, self._listing)
 
     @property
@@ -85,6 +86,7 @@ class FileSource:
         source cannot be listed, ConfigError for a limit that cannot be kept.
         """
         self._options.check_limit(limit)
+        self._limit = limit
         self._ledger.load()
         if self._is_first_look(after):
             self._ledger.record_start(self._there_before())
@@ -169,7 +171,19 @@ class FileSource:
 
     def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         """Return the rows of the units, in order. *Repeat*: gives the same rows again, or raises."""
-        return self._reader.read(FileUnits.from_json(planned.units), known, system, tally)
+        return self._reader.read(FileUnits.from_json(planned.units), known, system, tally, self._following)
+
+    def _following(self) -> FileUnits | None:
+        """Guess which units the next plan names; None where nothing waits, or where looking is not for nothing."""
+        options = self._options
+        is_costly = options.identity == "content" or options.stable_for or self._reads_tails
+        if is_costly or self._limit is None or self._limit.max_rows:
+            return None
+        return (self._selection.take(self._backlog, self._limit) or None) if self._backlog else None
+
+    def close(self) -> None:
+        """Let go of what was begun ahead. *Repeat*: safe."""
+        self._reader.close()
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Keep, archive or delete the files of a committed batch. *Repeat*: safe."""
