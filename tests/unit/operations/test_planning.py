@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from etl.errors import RowError, SourceError
+from etl.model import SchemaChange
 from etl.operations.files import InputFile, files_of
 from etl.operations.looking import Onlooker
-from etl.model import SchemaChange
 from etl.operations.planning import NextBatch, plan_next
 from etl.operations.workspace import Workspace
 

@@ -9,9 +9,8 @@ import pytest
 
 import etl
 from etl.errors import LeaseHeldError, SourceError, StorageError, TableStateError
-from etl.model import Bounds
+from etl.model import Bounds, SchemaChange
 from etl.operations.looking import Onlooker
-from etl.model import SchemaChange
 from etl.operations.planning import NextBatch, plan_next, plan_refresh
 from etl.operations.refreshing import begin_refresh
 from etl.operations.running import Outcome, Running, run_pipelines

@@ -129,8 +129,9 @@ def test_an_empty_file_that_has_grown_is_read_whole(landing: Landing) -> None:
         (b'{"id": 1}\n{"id": 2}\n', b'{"id": 1}\n', "is shorter than when it was read: 10 bytes, 20 then"),
         (b'{"id": 1}', b'{"id": 1}\n{"id": 2}\n', "goes on in a line that was read as a row: it had no line end then"),
         (gzip.compress(b'{"id": 1}\n'), gzip.compress(b'{"id": 1}\n') * 2, "compressed files cannot be read from"),
+        (b"\xff\xfe1\0\n", b"\xff\xfe1\0\n\x002\0\n", "UTF-16 cannot be read from its middle on"),
     ],
-    ids=["first part", "equal size", "shorter", "unfinished line", "gzip"],
+    ids=["first part", "equal size", "shorter", "unfinished line", "gzip", "UTF-16"],
 )
 def test_a_file_that_has_changed_otherwise_is_refused_with_the_way_out(
     landing: Landing, before: bytes, after: bytes, reason: str
