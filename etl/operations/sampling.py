@@ -117,7 +117,7 @@ def samples_of(files: list[Path]) -> list[Sample]:
             failure = exc
             continue
         left_bytes -= len(content)
-        left_lines -= content.count(b"\n") + 1
+        left_lines -= content.count(b"\n") + (not content.endswith(b"\n"))
         samples.append(Sample(path, content, is_whole))
     if not samples and failure is not None:
         raise failure
