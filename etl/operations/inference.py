@@ -206,7 +206,8 @@ def _remark(draft: Draft, samples: list[Sample], rows: int, reasons: Counter[str
     is_all = len(samples) == len(draft.files) and all(sample.is_whole for sample in samples)
     of = _files(draft.files) if is_all else f"{len(samples):,} of {_files(draft.files)}"
     bound = "" if is_all else "; a sample is at most 100 MB and 100,000 lines"
-    draft.remarks.insert(0, f"looked at {of}: {_counted(rows + reasons.total(), "row")}, {looked / 1e6:,.1f} MB{bound}")
+    all_rows = _counted(rows + reasons.total(), "row")
+    draft.remarks.insert(0, f"looked at {of}: {all_rows}, {looked / 1e6:,.1f} MB{bound}")
     if reasons:
         draft.remarks.append(f"{reasons.total():,} of these rows would be set aside:")
         draft.remarks += [f"  {count:,}: {reason}" for reason, count in reasons.most_common(_SHOWN_REASONS)]
