@@ -78,7 +78,7 @@ def verdict_of(column: pl.Series, *, has_comma: bool = False) -> Verdict:
         return Verdict("string", "leading zeros: kept as text")
     numbers = partial(_fraction, has_comma=has_comma)
     best, best_mask = Verdict("string"), _none(values)
-    for look in (_boolean, _integer, numbers, _day, _moment, _clock):
+    for look in (_boolean, _integer, numbers, _day, _moment):
         mask, verdict = look(values)
         if mask.all():
             return verdict
@@ -92,6 +92,8 @@ def verdict_of(column: pl.Series, *, has_comma: bool = False) -> Verdict:
 
 
 def _why_text(values: pl.Series, *, has_comma: bool) -> str:
+    if values.str.contains(f"^{_CLOCK}$").all():
+        return "times of day, for which Delta has no type: kept as text"
     if values.str.contains(_LONG_CLOCK).all():
         return "more than six digits behind the second: kept as text"
     if not has_comma and values.str.contains(f"{_COMMA}|{_INTEGER}").all():
@@ -200,7 +202,3 @@ def _parsed(values: pl.Series, pattern: str, form: str, kind: pl.Date | pl.Datet
     mask = values.str.contains(pattern)
     written = pl.select(pl.when(mask).then(values)).to_series()
     return written.str.strptime(kind, form, strict=False).is_not_null()
-
-
-def _clock(values: pl.Series) -> tuple[pl.Series, Verdict]:
-    return values.str.contains(f"^{_CLOCK}$"), Verdict("time")
