@@ -121,8 +121,12 @@ def _integer(values: pl.Series) -> tuple[pl.Series, Verdict]:
 
 
 def _fraction(values: pl.Series, *, has_comma: bool) -> tuple[pl.Series, Verdict]:
+    import polars as pl
+
     mask = values.str.contains(_FLOAT.replace(r"\.", ",") if has_comma else _FLOAT)
-    numbers = values.filter(mask).str.replace(",", ".", literal=True)
+    pointed = values.str.replace(",", ".", literal=True)
+    mask &= pointed.cast(pl.Float64, strict=False).is_finite().fill_null(value=False)
+    numbers = pointed.filter(mask)
     plain = numbers.filter(~numbers.str.contains("[eE]"))
     digits = _longest(plain.str.replace_all(r"[^0-9]", ""))
     scales = plain.str.extract(r"\.([0-9]+)$", 1).str.len_bytes().fill_null(0)

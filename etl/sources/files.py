@@ -217,7 +217,9 @@ class FileSource:
     def explain(self, path: str) -> dict[str, Json]:
         """Return why a file was or was not read: ``path``, ``is_read``, ``reason``, and the ``batch_id`` that did."""
         self._ledger.load()
-        return explain(from_text(self._places.localised(path)), self._listing, self._selection, self._ledger)
+        return explain(
+            from_text(self._places.localised(path)), self._listing, self._selection, self._ledger, self._twin
+        )
 
     def _is_first_look(self, after: Offset | None) -> bool:
         return self._options.start == "now" and after is None and self._ledger.is_new and not self._ledger.has_start()
@@ -251,6 +253,10 @@ class FileSource:
 
     def _digest(self, file: FoundFile) -> str:
         return digest_of(self._places.at(file.path).access, file)
+
+    def _twin(self, file: FoundFile) -> str | None:
+        counts = self._options.identity == "content" and file.size_bytes
+        return self._ledger.holder(self._digest(file)) if counts else None
 
     def _proof(self, file: FoundFile) -> str:
         return proof_of(self._places.at(file.path).access, unit_of(file, None))

@@ -25,8 +25,7 @@ def test_a_changed_file_is_read_whole_and_its_former_rows_are_named_under_replac
     landing.put("c.jsonl", 3, modified_s=200)
     (landing.root / "in" / "b.jsonl").unlink()
     walk.restart()
-    plan = walk.source.latest(None, ReadLimit())
-    assert plan is not None
+    plan = planned(walk)
     assert (plan.units["path"], plan.replaces) == (["in/a.jsonl", "in/c.jsonl"], ("in/a.jsonl",))
     assert [row["id"] for row in walk.rows(plan)] == [7, 8, 3]
 
