@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
@@ -64,16 +64,23 @@ class MemorySource:
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Nothing to remember."""
 
+    def watched(self) -> tuple[str, ...]:
+        """None: rows are handed in."""
+        return ()
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Units never change. Raises ``cause``."""
         raise cause
 
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
-        found = {} if known is None else dict(known.schema)
+        return Survey(self._evolved(planned, {} if known is None else known.schema))
+
+    def _evolved(self, planned: PlannedInput, known: Schema) -> Schema:
+        found = dict(known)
         for frame in self._planned(planned):
             found = merge(found, from_polars(frame.schema), where="memory", widen_numbers=True)
-        return Survey(found)
+        return found
 
     def _planned(self, planned: PlannedInput) -> Iterable[pl.DataFrame]:
         return [self._frames[unit] for unit in cast("list[int]", planned.units["unit"])]
@@ -105,7 +112,7 @@ class MemorySource:
         return Reading(rows)
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
-        found = self.survey(planned, known, datetime.now(UTC)).schema
+        found = self._evolved(planned, known.schema)
         unknown = [name for name in found if found[name] != known.schema.get(name)]
         if unknown:
             raise SchemaDriftError(f"columns {unknown} are not in the schema", where="memory")

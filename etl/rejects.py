@@ -71,7 +71,7 @@ class RejectedRows:
         self._held_bytes += int(frame.estimated_size())
         if self._held_bytes > self._most_bytes:
             raise QuarantineError(
-                f"more than {self._most_bytes:,} bytes of rejected rows in one batch; one of the last: {frame['reason'][0]}",
+                f"more than {self._most_bytes:,} bytes of rejected rows in one batch; one reason: {frame['reason'][0]}",
                 hint="nothing was committed; mend the input or the pipeline, or take less at a time: batch.max_bytes",
             )
         self._frames.append(frame)

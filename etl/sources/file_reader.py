@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -242,10 +242,11 @@ class FileReader:
         return None if unit.from_byte is None else self._tails.tail_of(unit, partial(self._open, unit))
 
     def _opener(self, unit: UnitRow, tail: Tail | None) -> FileOpener:
-        if tail is None:
-            return FileOpener(unit.path, unit.size_bytes, partial(self._open, unit), self._chunk_bytes)
-        open_tail = partial(self._open_tail, unit, tail)
-        return FileOpener(unit.path, len(tail.header) + tail.size_bytes, open_tail, self._chunk_bytes)
+        modified_at = datetime.fromtimestamp(unit.modified_ns // 1_000_000_000, UTC)
+        open_it, size_bytes = partial(self._open, unit), unit.size_bytes
+        if tail is not None:
+            open_it, size_bytes = partial(self._open_tail, unit, tail), len(tail.header) + tail.size_bytes
+        return FileOpener(unit.path, size_bytes, open_it, self._chunk_bytes, modified_at=modified_at)
 
     def _open_tail(self, unit: UnitRow, tail: Tail) -> BinaryIO:
         return tail.opened(self._open(unit))

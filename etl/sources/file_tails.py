@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from etl.errors import SourceError
 from etl.formats import FORMATS, format_of
 from etl.formats.compressed import sniff
-from etl.sources.file_options import LINE_FORMATS, FileOptions
+from etl.sources.file_options import LINE_FORMATS, FileOptions, LogPattern
 from etl.sources.file_units import UnitRow
 
 if TYPE_CHECKING:
@@ -184,8 +184,10 @@ class FileTails:
 
     def _has_open_quote(self, handle: BinaryIO, path: str, size_bytes: int) -> bool:
         """Tell whether the first part of a CSV file has an odd number of quotes, which takes reading it once more."""
+        if self._name(path) not in ("csv", "tsv"):
+            return False
         quote, escape = (self._option(path, name, "").encode() for name in ("quote", "escape"))
-        if self._name(path) not in ("csv", "tsv") or not quote:
+        if not quote:
             return False
         handle.seek(0)
         left, quotes = size_bytes, 0
@@ -211,7 +213,7 @@ class FileTails:
         return b"".join(lines)
 
     def _name(self, path: str) -> str:
-        return self._format or format_of(path)
+        return "lines" if isinstance(self._format, LogPattern) else self._format or format_of(path)
 
     def _option(self, path: str, name: str, default: Any) -> Any:  # noqa: ANN401  each option has a type of its own
         kind: Any = FORMATS[self._name(path)]

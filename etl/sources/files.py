@@ -122,6 +122,10 @@ class FileSource:
         self._selection.duplicates.clear()
         self._backlog = [file for file in self._backlog if not self._selection.is_settled(file)]
 
+    def watched(self) -> tuple[str, ...]:
+        """Return the local folders that the patterns start from, as far as they are there."""
+        return self._listing.local_roots(self._site.folder)
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Return the same units as they are now, without those that are not ready.
 
