@@ -56,6 +56,7 @@ class FileSource:
             fold_at=fold_at,
         )
         self._tails = FileTails(options)
+        self._reads_tails = options.on_change == "append_tail"
         questions = Questions(self._refreshed, self._digest, self._footer_rows, self._proof, self._tail)
         self._selection = FileSelection(options, self._ledger, site.seam, questions)
         self._reader = FileReader(options, self._places, site)
@@ -110,10 +111,6 @@ class FileSource:
         if self._options.on_change != "replace_rows":
             return ()
         return tuple(text for text in units.paths if self._ledger.version(from_text(text)) is not None)
-
-    @property
-    def _reads_tails(self) -> bool:
-        return self._options.on_change == "append_tail"
 
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember the units of a durable plan."""

@@ -14,6 +14,7 @@ from etl.testing import ManualClock
 from tests.landing import Landing
 
 VERSIONS = {"identity": "path_and_version"}
+TAILS = {"on_change": "append_tail"}
 NOW_S = 1_767_225_600.0  # 2026-01-01, where ManualClock begins
 
 
@@ -244,6 +245,14 @@ def test_explain_says_why_a_file_was_not_read(landing: Landing, path: str, reaso
         ({"path": "a", "on_change": "append"}, "on_change: Input should be"),
         ({"path": "a", "on_change": "replace_rows"}, "on_change: needs `identity: path_and_version`"),
         ({"path": "a", **VERSIONS, "on_change": "append_tail", "format": "parquet"}, "on_change: append_tail reads"),
+        (
+            {"path": "a", **VERSIONS, **TAILS, "format": "csv", "format_options": {"encoding": "utf-16"}},
+            "on_change: append_tail cannot tell where a line of UTF-16 ends",
+        ),
+        (
+            {"path": "a", **VERSIONS, **TAILS, "format": "lines", "format_options": {"multiline": {"start": "^x"}}},
+            "on_change: append_tail cannot tell whether a record of several lines has ended",
+        ),
         (
             {"path": "a", **VERSIONS, "on_change": "append_tail", "after_commit": "delete"},
             ": `on_change: append_tail` needs `after_commit: keep`",
