@@ -46,10 +46,11 @@ def infer(patterns: list[str], name: str | None = None, table: str | None = None
     kind = common_format(files)
     called = name or _name_of(files)
     draft = Draft(called, table or f"bronze.{called}", files, kind)
-    if kind in ("csv", "tsv"):
-        _look_at_csv(draft, samples_of(files))
-    elif kind in TEXT_FORMATS:
-        _look_at_rows(draft, samples_of(files))
+    if kind in TEXT_FORMATS:
+        samples, failures = samples_of(files)
+        look = _look_at_csv if kind in ("csv", "tsv") else _look_at_rows
+        look(draft, [sample for sample in samples if sample.content.strip()])
+        draft.remarks += [f"left out: {failure}" for failure in failures]
     else:
         _look_at_schemas(draft)
     if not draft.schema:
@@ -86,12 +87,26 @@ def _look_at_schemas(draft: Draft) -> None:
 
 def _look_at_rows(draft: Draft, samples: list[Sample]) -> None:
     """Take the types that a survey of the rows finds."""
-    found: Survey | None = None
+    schema, read = _surveyed(draft, samples, None)
+    _take_schema(draft, schema)
+    _read_sample(draft, read, schema)
+
+
+def _surveyed(draft: Draft, samples: list[Sample], known: Survey | None) -> tuple[Schema, list[Sample]]:
+    """Return the schema of the samples that can be read, and these. Raises the error where none can."""
+    read: list[Sample] = []
+    failure: EtlError | None = None
     for sample in samples:
-        if sample.content.strip():
-            found = _format_of(draft).survey(sample.opener, found)
-    _take_schema(draft, {} if found is None else found.schema)
-    _read_sample(draft, samples, {} if found is None else found.schema)
+        try:
+            known = _format_of(draft).survey(sample.opener, known)
+        except EtlError as exc:
+            failure = exc
+            draft.remarks.append(f"left out: {exc}")
+        else:
+            read.append(sample)
+    if failure is not None and not read:
+        raise failure
+    return {} if known is None else known.schema, read
 
 
 def _take_schema(draft: Draft, schema: Schema) -> None:
@@ -121,19 +136,15 @@ def _without_nulls(tree: TypeTree) -> TypeTree:
 
 def _look_at_csv(draft: Draft, samples: list[Sample]) -> None:
     """Find the dialect in the first file that has one, then the types in all of the sample."""
-    filled = [sample for sample in samples if sample.content.strip()]
-    if not filled:
+    if not samples:
         return
     known = FORMATS[draft.format].options_model.model_fields
     default = known["delimiter"].default
-    dialect = dialect_of(filled[0].content, str(filled[0].path), default_delimiter=default)
+    dialect = dialect_of(samples[0].content, str(samples[0].path), default_delimiter=default)
     _take_options(draft, dialect)
-    schema: Schema | None = None if dialect.names is None else dict.fromkeys(dialect.names, "string")
-    for sample in filled:
-        known_yet = None if schema is None else Survey(schema)
-        schema = _format_of(draft).survey(sample.opener, known_yet).schema
-    schema = dict(schema or {})
-    frame = _read_sample(draft, filled, schema)
+    named = None if dialect.names is None else Survey(dict.fromkeys(dialect.names, "string"))
+    schema, read = _surveyed(draft, samples, named)
+    frame = _read_sample(draft, read, schema)
     if frame is None:
         draft.schema = {name: format_type(tree) for name, tree in schema.items()}
         return
@@ -182,8 +193,6 @@ def _read_sample(draft: Draft, samples: list[Sample], schema: Schema) -> pl.Data
     inside = {name: _without_nulls(tree) for name, tree in schema.items()}
     try:
         for sample in samples:
-            if not sample.content.strip():
-                continue
             for task in read_format.tasks(sample.opener, inside):
                 for chunk in task():
                     frames.append(chunk.frame)

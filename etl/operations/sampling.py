@@ -100,28 +100,28 @@ def _head(path: Path) -> bytes:
         raise SourceError(f"cannot be read: {exc.strerror}", where=str(path), hint="mend its permissions") from exc
 
 
-def samples_of(files: list[Path]) -> list[Sample]:
-    """Return the beginnings of files, in order, until all bounds are used up; files that cannot be read are left out.
+def samples_of(files: list[Path]) -> tuple[list[Sample], list[EtlError]]:
+    """Return the beginnings of files, in order, until all bounds are used up, and why others cannot be read.
 
     Raises the error of the last one where none can be read.
     """
     left_bytes, left_lines = SAMPLE_BYTES, SAMPLE_LINES
     samples: list[Sample] = []
-    failure: EtlError | None = None
+    failures: list[EtlError] = []
     for path in files:
         if left_bytes <= 0 or left_lines <= 0:
             break
         try:
             content, is_whole = _beginning(path, left_bytes, left_lines)
         except EtlError as exc:
-            failure = exc
+            failures.append(exc)
             continue
         left_bytes -= len(content)
         left_lines -= content.count(b"\n") + (not content.endswith(b"\n"))
         samples.append(Sample(path, content, is_whole))
-    if not samples and failure is not None:
-        raise failure
-    return samples
+    if not samples and failures:
+        raise failures[-1]
+    return samples, failures
 
 
 def _beginning(path: Path, max_bytes: int, max_lines: int) -> tuple[bytes, bool]:

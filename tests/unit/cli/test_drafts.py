@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 import yaml
 from typer.testing import CliRunner, Result
@@ -223,6 +225,15 @@ def test_lines_that_are_set_aside_are_counted_on_top(home: Path) -> None:
     assert "# 1 of these rows would be set aside:\n#   1: syntax, " in text
 
 
+def test_a_file_that_cannot_be_read_is_left_out_with_its_reason(home: Path) -> None:
+    (home / "a.ndjson").write_text('{"id": 1}\n')
+    (home / "b.ndjson.gz").write_bytes(gzip.compress(b'{"id": 2}\n' * 1000)[:30])
+    text = etl("infer", "a.ndjson", "b.ndjson.gz").stdout
+    assert "# looked at 1 of 2 files: 1 row, " in text
+    assert "# left out: b.ndjson.gz: compressed data is damaged" in text
+    assert etl("infer", "b.ndjson.gz").exit_code == 1
+
+
 def test_a_name_is_taken_from_files_without_their_dates(home: Path) -> None:
     (home / "in").mkdir()
     for day in (1, 2, 3):
@@ -245,6 +256,13 @@ def test_the_format_is_told_by_the_content_where_the_name_is_silent(home: Path) 
     (home / "two").write_text("id;n\n1;2\n3;4\n")
     assert source_of(etl("infer", "one").stdout)["format"] == "ndjson"
     assert source_of(etl("infer", "two").stdout)["format"] == "csv"
+
+
+def test_files_that_tell_their_types_are_asked_for_them(home: Path) -> None:
+    pl.DataFrame({"id": [1], "at": [datetime(2026, 1, 2, tzinfo=UTC)]}).write_parquet(home / "rows.parquet")
+    text = drafted("rows.parquet")
+    assert source_of(text)["schema"] == {"id": "int64", "at": "timestamp(UTC)"}
+    assert "# looked at 1 of 1 file" in text
 
 
 def test_a_draft_is_written_into_a_new_file_alone(home: Path) -> None:
