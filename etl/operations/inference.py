@@ -12,6 +12,7 @@ from etl.errors import ConfigError, EtlError
 from etl.formats import FORMATS, FileOpener
 from etl.operations.column_types import uses_decimal_comma, verdict_of
 from etl.operations.dialects import FoundDialect, dialect_of
+from etl.operations.log_guess import log_format
 from etl.operations.sampling import SAMPLE_LINES, TEXT_FORMATS, Sample, common_format, files_of, samples_of
 from etl.schema import format_type
 from etl.schema_contract import Survey
@@ -48,6 +49,8 @@ def infer(patterns: list[str], name: str | None = None, table: str | None = None
     draft = Draft(called, table or f"bronze.{called}", files, kind)
     if kind in TEXT_FORMATS:
         samples, failures = samples_of(files)
+        if kind == "text" and samples:
+            draft.format = log_format(samples[0].content, str(samples[0].path)) or kind
         look = _look_at_csv if kind in ("csv", "tsv") else _look_at_rows
         look(draft, [sample for sample in samples if sample.content.strip()])
         draft.remarks += [f"left out: {failure}" for failure in failures]

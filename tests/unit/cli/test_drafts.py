@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from deltalake import DeltaTable
 from typer.testing import CliRunner, Result
 
 from etl.cli.app import app
@@ -256,6 +257,26 @@ def test_the_format_is_told_by_the_content_where_the_name_is_silent(home: Path) 
     (home / "two").write_text("id;n\n1;2\n3;4\n")
     assert source_of(etl("infer", "one").stdout)["format"] == "ndjson"
     assert source_of(etl("infer", "two").stdout)["format"] == "csv"
+
+
+@pytest.mark.parametrize(
+    ("line", "form", "columns"),
+    [
+        (
+            '192.0.2.7 - - [17/May/2031:10:05:03 +0000] "GET / HTTP/1.1" 200 12 "-" "curl/8"',
+            "combined",
+            ["remote_addr", "user_agent"],
+        ),
+        ("level=info took=1.5 msg=done", "logfmt", ["level", "took", "msg"]),
+        ("something else", "text", ["line"]),
+    ],
+)
+def test_log_lines_are_known_by_their_form(home: Path, line: str, form: str, columns: list[str]) -> None:
+    (home / "server.log").write_text(f"{line}\n" * 3)
+    source = source_of(drafted("server.log"))
+    assert source["format"] == form
+    assert set(columns) <= source["schema"].keys()
+    assert DeltaTable(str(home / "lake/bronze/server")).to_pyarrow_table().num_rows == 3
 
 
 def test_files_that_tell_their_types_are_asked_for_them(home: Path) -> None:
