@@ -62,7 +62,9 @@ class CommitLog:
 def entry_from_json(body: dict[str, Any]) -> CommitEntry:
     """Return the entry in the body of a record; format 1 has fewer keys."""
     sides = {role: SideState(**side) for role, side in body.get("sides", {}).items()}
-    return CommitEntry(**{**body, "result": BatchResult(**body["result"]), "sides": sides})
+    changes = tuple(body["result"].get("schema_changes", ()))
+    result = BatchResult(**{**body["result"], "schema_changes": changes})
+    return CommitEntry(**{**body, "result": result, "sides": sides})
 
 
 def commit_info(name: str, identity: str, plan: BatchPlan, manifest: Manifest) -> dict[str, Json]:

@@ -138,7 +138,7 @@ class DeltaSink:
         look, nan_columns = nan_observer()
         seen = observed(rows, lambda frame: tally.add_of_files("written", rows_by_file(frame)))
         fitted = observed(_fit(seen.select(names), types), look)
-        files = self._write(batch_id, f"{attempt[:16]}-", fitted, frozenset(nan_columns))
+        files = self._write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
         return files
 
@@ -152,15 +152,16 @@ class DeltaSink:
             return (), Revision((), head.version, is_data_change=False) if revision.retypes else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
-        files = self._write(batch_id, f"{attempt[:16]}-old", rows, frozenset(nan_columns))
+        files = self._write(batch_id, f"{attempt[:16]}-old", rows, nan_columns)
         revision.check(sum(file.rows for file in files))
         found = Revision(revision.removes, head.version, revision.is_data_change)
         return tuple(replace(file, is_rewrite=True) for file in files), found
 
-    def _write(
-        self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: frozenset[str]
-    ) -> tuple[StagedFile, ...]:
-        """Write rows as files of an attempt and describe those that hold any; the others are removed."""
+    def _write(self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: set[str]) -> tuple[StagedFile, ...]:
+        """Write rows as files of an attempt and describe those that hold any; the others are removed.
+
+        ``nan_columns`` fills while the rows are written.
+        """
         plan = StagingPlan(
             self._site.url,
             f"{self._prefix(batch_id)}{name}",
@@ -172,7 +173,7 @@ class DeltaSink:
             f"{self._effect}.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
         )
         self._site.storage.sync(paths, effect=f"{self._effect}.sync")
-        files = self._describe(paths, nan_columns)
+        files = self._describe(paths, frozenset(nan_columns))
         for file in files:
             if not file.rows:
                 self._site.storage.remove(file.path, effect=f"{self._effect}.discard")

@@ -131,11 +131,11 @@ def test_missing_names_the_files_that_are_not_there(setup: Setup) -> None:
 def test_discarding_loses_the_other_attempts_alone(setup: Setup) -> None:
     sink = setup.open()
     loser, winner = staged(sink, 0, [1], "a"), staged(sink, 0, [1], "b")
-    sink.discard(0, winner.attempt)
+    sink.discard(0, [file.path for file in winner.tables["main"]])
     assert sink.missing(loser) == [file.path for file in loser.tables["main"]]
     assert sink.missing(winner) == []
     sink.commit(winner, {})
-    sink.discard(0, winner.attempt)
+    sink.discard(0, [file.path for file in winner.tables["main"]])
     assert setup.ids() == Counter({1: 1})
 
 
