@@ -32,7 +32,7 @@ RANKS = {
     4: ("checkpoint", "formats"),
     5: ("sources", "transforms", "sinks"),
     6: ("staging", "pipeline", "memory"),
-    7: ("resumption", "committing", "engine", "config", "maintenance", "cluster", "testing"),
+    7: ("resolutions", "resumption", "committing", "engine", "config", "maintenance", "cluster", "testing"),
     8: ("operations",),
     9: ("service",),
     10: ("cli",),
