@@ -241,8 +241,7 @@ def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
     return given if flow.expectations is None else flow.expectations.output_schema(given)
 
 
-def first_rows(flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey) -> pl.LazyFrame:
-    """Return the transformed rows of a plan for looking at; nothing is staged or counted."""
-    tally = Tally()
+def first_rows(flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally) -> pl.LazyFrame:
+    """Return the transformed rows of a plan for looking at; nothing is staged. The tally has what is rejected."""
     reading: Reading = flow.source.read(planned, known, flow.system, tally)
     return transform(flow, reading.rows, plan, tally)

@@ -18,11 +18,12 @@ _AGAIN = "again"
 
 @dataclass(frozen=True, slots=True)
 class SideState:
-    """A side table as a batch left it."""
+    """A side table as a batch left it. ``open_rows`` is how many rejected rows wait, None where the table must tell."""
 
     table_id: str
     batch_id: int
     version: int
+    open_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
