@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 Action: TypeAlias = Literal["replay", "discard"]
 
-MAX_ROWS = 10_000
-MAX_BYTES = 16_000_000
-"""What one batch reads again at most: the rows are written into its plan."""
-
 _NOT_KEPT_HINT = "read their files again, or give the rows up: etl quarantine discard"
 
 
@@ -53,6 +49,27 @@ class Selection:
             if value is not None:
                 rows = rows.filter(pl.col(column) == value)
         return rows.filter(pl.col("row_id").is_in(self.row_ids)) if self.row_ids else rows
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """What one batch reads again at most: the rows are written into its plan. At least one row is taken."""
+
+    max_rows: int = 10_000
+    max_bytes: int = 16_000_000
+
+    def parts(self, chosen: pl.DataFrame) -> Iterator[list[str]]:
+        """Return the ids of rows in parts that one batch each takes. ``chosen``: ``row_id`` and ``size_bytes``."""
+        part: list[str] = []
+        part_bytes = 0
+        for row_id, size_bytes in chosen.select("row_id", "size_bytes").iter_rows():
+            if part and (len(part) == self.max_rows or part_bytes + size_bytes > self.max_bytes):
+                yield part
+                part, part_bytes = [], 0
+            part.append(row_id)
+            part_bytes += size_bytes
+        if part:
+            yield part
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +118,9 @@ class Resolved:
 class PipelineQuarantine:
     """The quarantine of one pipeline of a project."""
 
-    def __init__(self, workspace: Workspace, name: str) -> None:
+    def __init__(self, workspace: Workspace, name: str, portion: Portion = Portion()) -> None:
         self._workspace = workspace
+        self._portion = portion
         self._spec = workspace.spec(name)
 
     @property
@@ -151,7 +169,7 @@ class PipelineQuarantine:
             return Intention({}, 0, 0, 0)
         chosen, not_kept = found
         rules = Counter(chosen["rule"].to_list())
-        return Intention(dict(rules), chosen.height, len(list(_parts(chosen))), not_kept)
+        return Intention(dict(rules), chosen.height, len(list(self._portion.parts(chosen))), not_kept)
 
     def resolve(self, action: Action, selection: Selection, listening: Listening) -> Resolved:
         """Deal with the selected open rows, in batches of their own, each row exactly once.
@@ -172,7 +190,7 @@ class PipelineQuarantine:
             chosen, not_kept = self._selected(action, selection) or _nothing()
             results: list[BatchResult] = []
             rows = 0
-            for row_ids in _parts(chosen):
+            for row_ids in self._portion.parts(chosen):
                 if listening.should_stop():
                     break
                 results.append(self._resolve(runner, pipeline, action, row_ids))
@@ -268,17 +286,3 @@ def _order() -> list[pl.Expr]:
     import polars as pl
 
     return [pl.col("_batch_id"), pl.col("row_id").str.extract(r"(\d+)$", 1).cast(pl.Int64)]
-
-
-def _parts(chosen: pl.DataFrame) -> Iterator[list[str]]:
-    """Return the ids of rows in parts that one batch each takes."""
-    part: list[str] = []
-    part_bytes = 0
-    for row_id, size_bytes in chosen.select("row_id", "size_bytes").iter_rows():
-        if part and (len(part) == MAX_ROWS or part_bytes + size_bytes > MAX_BYTES):
-            yield part
-            part, part_bytes = [], 0
-        part.append(row_id)
-        part_bytes += size_bytes
-    if part:
-        yield part
