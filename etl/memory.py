@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
@@ -71,6 +71,10 @@ class MemorySource:
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Nothing to remember."""
 
+    def watched(self) -> tuple[str, ...]:
+        """None: rows are handed in."""
+        return ()
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Units never change. Raises ``cause``."""
         raise cause
@@ -79,10 +83,13 @@ class MemorySource:
         """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
         if is_again(planned.units):
             return self._rereader.survey(planned.units, known or Survey({}))
-        found = {} if known is None else dict(known.schema)
+        return Survey(self._evolved(planned, {} if known is None else known.schema))
+
+    def _evolved(self, planned: PlannedInput, known: Schema) -> Schema:
+        found = dict(known)
         for frame in self._planned(planned):
             found = merge(found, from_polars(frame.schema), where="memory", widen_numbers=True)
-        return Survey(found)
+        return found
 
     def _planned(self, planned: PlannedInput) -> Iterable[pl.DataFrame]:
         return [self._frames[unit] for unit in cast("list[int]", planned.units["unit"])]
@@ -116,7 +123,7 @@ class MemorySource:
         return Reading(rows)
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
-        found = self.survey(planned, known, datetime.now(UTC)).schema
+        found = self._evolved(planned, known.schema)
         unknown = [name for name in found if found[name] != known.schema.get(name)]
         if unknown:
             raise SchemaDriftError(f"columns {unknown} are not in the schema", where="memory")
@@ -124,6 +131,9 @@ class MemorySource:
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember the batch id."""
         self.acknowledged.append(batch_id)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
     def check_replay(self) -> None:
         """Nothing to refuse: units are never lost."""

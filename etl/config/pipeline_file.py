@@ -87,7 +87,7 @@ def _source(document: Document, content: object, project: Project) -> SourceSpec
         return None
     limit = common.batch.limit(project.limit)
     _check_limit(document, options, limit)
-    return SourceSpec(common.type, options, schema, limit, common.contract)
+    return SourceSpec(common.type, options, schema, limit, common.batch.max_latency, common.contract)
 
 
 def _check_limit(document: Document, options: Options, limit: ReadLimit) -> None:

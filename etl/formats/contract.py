@@ -41,7 +41,8 @@ class Chunk:
     columns does not tell. ``offsets`` (Int64, one per row, rising, named ``_source_offset``) is the
     byte where the row's line starts in the uncompressed NDJSON file, or the row's number, from 0, in a CSV or Parquet
     file. ``rejects`` are the rows beside them that were set aside, as ``etl.rejects.reject_schema`` says, without
-    ``_source_file``; None where every row is in ``frame``. ``wide`` as in a Survey, of these rows.
+    ``_source_file``; None where every row is in ``frame``. ``wide`` are integer fields in which ``frame`` has a number
+    beyond 2**53, as in a Survey; looked for only where the contract lets integers become floats.
     """
 
     frame: pl.DataFrame

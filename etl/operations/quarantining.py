@@ -18,12 +18,12 @@ from etl.storage import open_storage
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.engine import Runner
     from etl.model import BatchResult, Json
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.progress import Reporter
     from etl.seam import Seam
+    from etl.walk import Runner
 
 Action: TypeAlias = Literal["replay", "discard"]
 
