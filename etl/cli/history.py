@@ -79,7 +79,7 @@ def say_history(entries: list[CommitEntry], own: str) -> None:
 
 def _note(result: BatchResult) -> str:
     """Return what is special about a batch."""
-    notes = ["schema changed"] if result.schema_changes and result.batch_id else []
+    notes = ["new schema"] if result.schema_changes and result.batch_id else []
     if result.resolution is not None:
         is_refused = "refused" in result.resolution
         notes.append(f"{result.resolution['action']}{' refused' if is_refused else ''}")
@@ -134,7 +134,7 @@ def _say_files(files: Mapping[str, Mapping[str, int]]) -> None:
     """Print what became of the rows of each input file."""
     if not files:
         return
-    shown = list(files.items())[:_FILES_SHOWN]
+    shown = sorted(files.items())[:_FILES_SHOWN]
     fates = list(dict.fromkeys(["read", "written", *(fate for _, rows in shown for fate in rows)]))
     lines = [(path, *(count(rows.get(fate, 0)) for fate in fates)) for path, rows in shown]
     say(table(("file", *fates), lines, fates))

@@ -156,7 +156,7 @@ def _say_rejected(found: Preview) -> None:
         reason = row["reason"].removeprefix(f"{row['rule']}: ")
         say(f"  {place}{line}: {escaped(row['rule'])}: {escaped(reason)}", to_error=True)
     if found.rejected.height > _REJECTED_SHOWN:
-        say(f"  … and {counted(found.rejected.height - _REJECTED_SHOWN, 'row')} more", to_error=True)
+        say(f"  … and {counted(found.rejected.height - _REJECTED_SHOWN, 'more row')}", to_error=True)
 
 
 @app.command()

@@ -86,7 +86,7 @@ def _say_passages(passages: list[FilePassage], *, as_json: bool) -> None:
         if any(number and fate not in _PLAIN_FATES for fate, number in passage.fates.items()):
             say(f"    {', '.join(fates)}")
         if passage.open_rows:
-            say(f"    {counted(passage.open_rows, 'row')} in the quarantine")
+            say(f"    {counted(passage.open_rows, 'row')} wait in the quarantine")
 
 
 def _say_rows(origins: list[RowOrigin], *, as_json: bool) -> None:
