@@ -241,7 +241,10 @@ def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
     return given if flow.expectations is None else flow.expectations.output_schema(given)
 
 
-def first_rows(flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally) -> pl.LazyFrame:
-    """Return the transformed rows of a plan for looking at; nothing is staged. The tally has what is rejected."""
+def first_rows(
+    flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally | None = None
+) -> pl.LazyFrame:
+    """Return the transformed rows of a plan for looking at; nothing is staged. The ``tally`` hears of rejected ones."""
+    tally = tally or Tally()
     reading: Reading = flow.source.read(planned, known, flow.system, tally)
     return transform(flow, reading.rows, plan, tally)

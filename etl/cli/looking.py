@@ -61,7 +61,10 @@ def _plan_lines(batch: NextBatch) -> list[tuple[str, str]]:
     if batch.recovery:
         lines.append(("recovery", f"this batch is unfinished: {batch.recovery}"))
     lines += [("files" if index == 0 else "", text) for index, text in enumerate(_file_lines(batch))]
-    lines += [("input", text) for text in _change_lines(batch.source_changes)]
+    changes = batch.source_changes
+    if not batch.batch_id:  # every column is new
+        changes = tuple(replace(change, file="") for change in changes)
+    lines += [("input", text) for text in _change_lines(changes)]
     lines += [("table", text) for text in _change_lines(batch.table_changes)]
     lines.append(("definition", batch.definition))
     if batch.trouble is not None:
