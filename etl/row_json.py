@@ -22,17 +22,31 @@ if TYPE_CHECKING:
 _SHOWN = 60
 _DIGITS = 100
 """More digits than any decimal has that is asked for."""
+_EXACT = 2**53
+"""Up to here every integer is a float64."""
 
 
 def encode_rows(rows: pl.Series) -> pl.Series:
     """Return structs as UTF-8 JSON objects (Binary): moments in ISO 8601, decimals as text, bytes in base64.
 
-    NaN and the infinities are written as Python does (``NaN``), which is no JSON but the only way to keep them.
+    Fields that are null are left out and whole floats written as integers, so that a row is written alike before and
+    after its schema evolved. NaN and the infinities are written as Python does (``NaN``), which is no JSON but the only
+    way to keep them.
     """
     import polars as pl
 
-    texts = [json.dumps(row, ensure_ascii=False, default=_plain, separators=(", ", ": ")) for row in rows.to_list()]
+    texts = [json.dumps(_without_nulls(row), ensure_ascii=False, default=_plain) for row in rows.to_list()]
     return pl.Series(rows.name, [text.encode("utf-8", "surrogatepass") for text in texts], dtype=pl.Binary)
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401  any value of a column
+    if isinstance(value, dict):
+        return {name: _without_nulls(field) for name, field in value.items() if field is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT and str(value) != "-0.0":
+        return int(value)
+    return value
 
 
 def _plain(value: object) -> str:

@@ -137,7 +137,7 @@ def carried_on(declared: Schema | None, before: Survey | None, contract: SchemaC
     long as that follows from the declaration; columns that evolution added stay. None where all is to be inferred.
     """
     if declared is None:
-        return before
+        return before if before is not None and has_columns(before.schema) else None
     known = dict(declared)
     if contract.rescues:
         known.setdefault(RESCUED, "string")
@@ -147,6 +147,11 @@ def carried_on(declared: Schema | None, before: Survey | None, contract: SchemaC
         if name not in known or _follows(known[name], tree):
             known[name] = tree
     return Survey(known, before.wide)
+
+
+def has_columns(schema: Schema) -> bool:
+    """Tell whether the type of any column is known yet."""
+    return any(tree != "null" for name, tree in schema.items() if name != RESCUED)
 
 
 def _follows(declared: TypeTree, evolved: TypeTree) -> bool:
