@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from etl.checkpoint.commit_log import CommitEntry, SideState, commit_info
 from etl.checkpoint.schema_log import SchemaVersion
 from etl.model import BatchPlan, BatchResult, Manifest, Schema, as_fields
+from etl.sinks.quarantine import ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -93,7 +94,12 @@ class Publication:
         )
 
     def _open_rows(self, role: str, plan: BatchPlan, manifest: Manifest) -> int | None:
-        """Return how many rejected rows wait after a batch, None where rows of whole files went with it."""
+        """Return how many rejected rows wait after a batch, None where rows of whole files went with it.
+
+        None too for the pipeline's own table, in which none wait.
+        """
+        if role != ROLE:
+            return None
         before = self.sides[role].open_rows if role in self.sides else 0
         if before is None or any(part.replaces for part in plan.inputs.values()):
             return None

@@ -82,7 +82,7 @@ class MemorySource:
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
         if is_again(planned.units):
-            return self._rereader.survey(planned.units, known or Survey({}))
+            return self._rereader.survey(planned.units, known)
         return Survey(self._evolved(planned, {} if known is None else known.schema))
 
     def _evolved(self, planned: PlannedInput, known: Schema) -> Schema:

@@ -91,24 +91,27 @@ class Rereader:
         self._contract = contract
         self._has_partitions = has_partitions
 
-    def survey(self, units: Mapping[str, Any], known: Survey) -> Survey:
+    def survey(self, units: Mapping[str, Any], known: Survey | None) -> Survey:
         """Return ``known`` evolved by the records that are text, one group after the other. Raises RowError."""
-        found, origins = known, dict(known.origins)
+        found, origins = known, {} if known is None else dict(known.origins)
         for document in self._documents(records_of(units)):
-            before = found.schema
+            before = {} if found is None else found.schema
             found = self._evolved(document, found)
+            if found is None:
+                continue
             is_of_one_file = len({record.file for record in document.records}) == 1
             for change in schema_changes(before, found.schema):
                 column = change.column.split(".", 1)[0].removesuffix("[]")
                 origins.setdefault(column, document.path if is_of_one_file else "")
-        return replace(found, origins=origins)
+        return replace(found or Survey({}), origins=origins)
 
-    def _evolved(self, document: Document, known: Survey) -> Survey:
+    def _evolved(self, document: Document, known: Survey | None) -> Survey | None:
         keys = partitions(document.path) if self._has_partitions else {}
-        outside = {name: tree for name, tree in known.schema.items() if name in keys}
-        inside = {name: tree for name, tree in known.schema.items() if name not in keys}
+        before = {} if known is None else known.schema
+        outside = {name: tree for name, tree in before.items() if name in keys}
+        inside = {name: tree for name, tree in before.items() if name not in keys}
         try:
-            found = document.format.survey(document.opener()[0], replace(known, schema=inside))
+            found = document.format.survey(document.opener()[0], known and replace(known, schema=inside))
         except UnreadableFileError:
             return known  # its records are rejected again, one by one, when they are read
         return replace(found, schema={**found.schema, **outside})

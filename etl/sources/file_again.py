@@ -50,7 +50,7 @@ class FilesAgain:
         found = [self._places.at(path).access.current(path) for path in paths]
         return FileUnits.of(unit for unit in found if unit is not None)
 
-    def survey(self, units: Mapping[str, Any], known: Survey, now: datetime) -> Survey:
+    def survey(self, units: Mapping[str, Any], known: Survey | None, now: datetime) -> Survey:
         """Return ``known`` evolved by the rows, then by the files. Raises RowError and SourceChangedError."""
         found = self._records.survey(units, known)
         files = files_again(units)

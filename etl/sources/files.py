@@ -150,7 +150,7 @@ class FileSource:
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return ``known`` evolved by the units. Raises RowError, NotReadyError and SourceChangedError."""
         if is_again(planned.units):
-            return self._again.survey(planned.units, known or Survey({}), now)
+            return self._again.survey(planned.units, known, now)
         return self._reader.survey(FileUnits.from_json(planned.units), known, now)
 
     def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:

@@ -31,7 +31,7 @@ TOKENS = [
     *("null", "true", "True", "nul", "{}", "[]", "[null]", '{"x":1}', '{"x":1,"x":2}', '[{"k":"z"}]', '{"k":5}', '"5"'),
     *("", ",", ":", "}", "{", "]", "[", "\\", " ", "\r", "\x00", "\x1f", "\ufeff", "\u00a0", "/*x*/", "//", "-", "e5"),
 ]
-QUIET = [token for token in TOKENS if not set(token) & set('"{}[]\\\'')]
+QUIET = [token for token in TOKENS if not set(token) & set("\"{}[]\\'")]
 """Tokens that leave quotes and brackets in balance."""
 
 

@@ -347,3 +347,20 @@ def test_the_history_of_a_table_says_nothing_large_of_rows_that_were_read_again(
         "action": "replay",
         "rows": ["0-1", "1-1"],
     }
+
+
+def test_rows_are_replayed_before_any_column_is_known(home: Workspace, run_all: Any, put_orders: Any) -> None:
+    text = "source: {type: files, path: landing/orders/*.ndjson}\nsink: {type: delta, table: a.b}\n"
+    (home.folder / "pipelines" / "orders.yml").write_text(text)
+    for name in ("1", "2"):
+        put_orders(name, []).write_text('{"id": 1} {"id": 2}\n')
+    run_all(Workspace(home.folder))
+
+    done = replay(home)
+    gone = discard(home)
+
+    assert (done.rows, done.written, done.rejected_again, gone.rows) == (2, 0, 2, 2)
+    put_orders("3", [{"id": 5}])
+    (outcome,) = run_all(Workspace(home.folder))
+    assert outcome.error is None
+    assert pl.read_delta(str(home.folder / "lake" / "a" / "b"))["id"].to_list() == [5]

@@ -213,6 +213,13 @@ def test_text_may_bring_columns_and_says_from_which_file() -> None:
     assert rows.to_dicts() == [{"n": 1, "new": 2}]
 
 
+def test_text_may_bring_the_first_columns_of_all() -> None:
+    reader = Rereader(lambda _: Ndjson(), EVOLVE)
+
+    assert reader.survey(again_units([kept('{"n": 1}')]), None).schema == N
+    assert reader.survey(again_units(), None) == Survey({})
+
+
 def test_a_contract_that_fails_still_fails() -> None:
     class Failing(Numbers):
         def _chunk(self, lines: Any, schema: Schema) -> Any:
