@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally, check_balance
@@ -100,7 +100,8 @@ def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Man
     reading = flow.source.read(planned, known, flow.system, tally)
     if not has_columns(known.schema):
         if _is_empty(reading):
-            return _without_rows(flow, plan, known, attempt, reading, tally)
+            manifest = _without_rows(flow, plan, known, attempt, tally)
+            return replace(manifest, units={flow.source_name: reading.units}, bytes_read=reading.bytes_read)
         tally = Tally()
         reading = flow.source.read(planned, known, flow.system, tally)
     try:
@@ -140,7 +141,7 @@ def _is_empty(reading: Reading) -> bool:
     return not reading.rows.select(pl.len()).collect().item()
 
 
-def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, reading: Reading, tally: Tally) -> Manifest:
+def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, tally: Tally) -> Manifest:
     """Return the manifest of a batch without a row, and before any column is known: nothing for the table to have."""
     counts, by_file = _balanced(flow, plan, tally)
     sides = _stage_side(flow, plan, attempt, tally)
@@ -151,10 +152,10 @@ def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, read
         table_schemas=sides.schemas,
         source_schemas={flow.source_name: known.schema},
         rows=counts,
-        units={flow.source_name: reading.units},
         watermark=plan.watermark,
-        bytes_read=reading.bytes_read,
+        revisions=sides.revisions,
         files=by_file,
+        checks=tally.failed(),
     )
 
 

@@ -88,6 +88,8 @@ def fold(known: Survey, found: Survey, contract: SchemaContract = EVOLVE) -> Sur
         schema = folding.fields(known.schema, found.schema, "")
     except _ConflictError:
         return None
+    if contract.rescues and RESCUED in schema:
+        schema[RESCUED] = schema.pop(RESCUED)  # the last one, behind those that are new
     return Survey(schema, known.wide | found.wide, {**known.unreadable, **found.unreadable})
 
 

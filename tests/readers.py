@@ -30,7 +30,8 @@ def table_rows(table: Path, without: Sequence[str] = ()) -> list[dict[str, Any]]
     if not files:
         return []
     chosen = f"* EXCLUDE ({', '.join(without)})" if without else "*"
-    query = f"SELECT {chosen} FROM read_parquet($files, union_by_name=true, hive_partitioning=true, hive_types_autocast=false)"
+    options = "union_by_name=true, hive_partitioning=true, hive_types_autocast=false"
+    query = f"SELECT {chosen} FROM read_parquet($files, {options})"
     with duckdb.connect() as connection:
         result = connection.execute(query, {"files": files})
         names = [column[0] for column in result.description or []]

@@ -11,6 +11,7 @@ from etl.formats.binary import Binary
 from etl.formats.contract import Chunk, FileOpener, Format, Task
 from etl.formats.delimited import Csv, Tsv
 from etl.formats.json_document import Json
+from etl.formats.log_formats import LOG_FORMATS
 from etl.formats.ndjson import Ndjson
 from etl.formats.parquet import Parquet
 from etl.formats.text import Text
@@ -27,6 +28,7 @@ FORMATS: dict[str, type[Any]] = {
     "text": Text,
     "binary": Binary,
     "xlsx": Xlsx,
+    **LOG_FORMATS,
 }
 """Every format by its name in pipeline files; ``options_model`` of each is what ``format_options`` may hold."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -229,7 +229,9 @@ class FileReader:
                 missing.append(gone.path)
 
     def _opener(self, unit: UnitRow) -> FileOpener:
-        return FileOpener(unit.path, unit.size_bytes, partial(self._open, unit), self._chunk_bytes)
+        modified_at = datetime.fromtimestamp(unit.modified_ns // 1_000_000_000, UTC)
+        open_it = partial(self._open, unit)
+        return FileOpener(unit.path, unit.size_bytes, open_it, self._chunk_bytes, modified_at=modified_at)
 
     def _open(self, unit: UnitRow) -> BinaryIO:
         try:

@@ -118,7 +118,7 @@ def _value(value: Any, tree: Any) -> Any:
         return _fields(value, tree["struct"])
     if isinstance(tree, dict) and "list" in tree and isinstance(value, list):
         return [_value(item, tree["list"]) for item in value]
-    if tree == "float64" and type(value) is int and abs(value) < 10**300 and int(float(value)) == value:
+    if tree == "float64" and type(value) is int and -(2**63) <= value < 2**63 and int(float(value)) == value:
         return float(value)
     fits = {
         "string": type(value) is str,
