@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from etl.balance import Tally, check_balance
 from etl.errors import ConfigError, EtlError, QuarantineError, SchemaDriftError, SinkError, UnreadableFileError
 from etl.model import SOURCE_ROW, BatchPlan, Manifest, PlannedInput, Revision, Schema, StagedFile
+from etl.rejects import PART
 from etl.schema_changes import schema_changes
 from etl.schema_contract import EVOLVE, SchemaContract, Survey
 from etl.sinks.contract import Edit
@@ -182,7 +183,7 @@ class _Sides:
 
 def _stage_side(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> _Sides:
     """Stage the rejected rows of an attempt, and what becomes of earlier ones. Raises QuarantineError."""
-    rejected = tally.rejected.take()
+    rejected = _without_siblings(tally)
     quarantine = flow.quarantine
     if quarantine is None:
         if rejected.height:
@@ -195,6 +196,17 @@ def _stage_side(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> _Sid
         return _Sides({}, {}, {})
     files, schema, revision = staged
     return _Sides({ROLE: files}, {ROLE: schema}, {} if revision is None else {ROLE: revision})
+
+
+def _without_siblings(tally: Tally) -> pl.DataFrame:
+    """Return the rejected rows; where no transform made several rows of one, none of them is only a part of its row."""
+    import polars as pl
+
+    rejected = tally.rejected.take()
+    if tally.counts()["added"]:
+        return rejected
+    context = pl.col("context")
+    return rejected.with_columns(context=pl.when(context.ne_missing(PART)).then(context))
 
 
 def _explained(error: BaseException, flow: Flow, plan: BatchPlan, known: Survey) -> EtlError:
@@ -215,7 +227,9 @@ def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> 
     rows = _with_batch(flow, rows, plan)
     for step in steps_of(flow):
         rows = step.apply(rows, plan, tally)
-    return rows
+        if getattr(step, "adds_rows", False):
+            tally = tally.of_parts()
+    return rows.drop(SOURCE_ROW, strict=False) if flow.expectations is None and _keeps_source_row(flow) else rows
 
 
 def steps_of(flow: Flow) -> Sequence[Transform]:
@@ -224,7 +238,7 @@ def steps_of(flow: Flow) -> Sequence[Transform]:
 
 
 def _keeps_source_row(flow: Flow) -> bool:
-    return flow.expectations is not None and flow.expectations.keeps_rows
+    return any(getattr(step, "keeps_rows", False) for step in steps_of(flow))
 
 
 def _with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
@@ -264,13 +278,17 @@ def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
 
     Raises ConfigError with the transform's place in the list, SinkError.
     """
+    import polars as pl
+
     given = source_frame(flow, schema)
     for index, step in enumerate(flow.transforms):
         try:
             given = step.output_schema(given)
         except ConfigError as exc:
             raise ConfigError(exc.message, where=f"transforms[{index}].{step.label}", hint=exc.hint) from exc
-    return given if flow.expectations is None else flow.expectations.output_schema(given)
+    if flow.expectations is not None:
+        return flow.expectations.output_schema(given)
+    return pl.Schema({name: kind for name, kind in given.items() if name != SOURCE_ROW})
 
 
 def first_rows(

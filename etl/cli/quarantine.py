@@ -265,4 +265,4 @@ def _numbers(done: Resolved) -> str:
 
 def _say_not_kept(rows: int) -> None:
     if rows:
-        say(f"  {counted(rows, 'row')} stay open: they were not kept, or not whole; read their files again")
+        say(f"  {counted(rows, 'row')} stay open: they were not kept as a whole")
