@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from etl.engine import open_runner
-from etl.errors import ConfigError, LeaseHeldError, QuarantineError
+from etl.errors import ConfigError, EtlError, LeaseHeldError, QuarantineError, SourceError
 from etl.operations.looking import Onlooker
 from etl.operations.quarantining import (
     Intention,
@@ -25,6 +25,7 @@ from etl.operations.tracing import Trace
 from etl.operations.workspace import Workspace
 from etl.progress import Silent
 from etl.seam import Seam
+from etl.testing import FailingSeam
 
 CHECKED = """\
 version: 1
@@ -427,3 +428,81 @@ def test_a_row_that_a_transform_sets_aside_is_kept_as_it_came(home: Workspace, r
     assert (rejected["rule"], json.loads(rejected["raw"])) == ("parse", {"order_id": 1, "text": "nope"})
     assert done.written == 1
     assert sorted((row["order_id"], row["twice"], row["a"] or 0) for row in rows(home)) == [(1, 2, 0), (2, 4, 5)]
+
+
+def interrupted(workspace: Workspace) -> None:
+    """Begin a replay that fails once its plan is written."""
+    seam = FailingSeam("data.write", "error_before")
+    with pytest.raises(EtlError, match=r"data\.write failed"):
+        of(workspace).resolve("replay", ALL, Listening(seam, Silent()))
+
+
+def test_a_replay_that_is_refused_later_holds_nothing_up_either(shop: Workspace, run_all: Any, put_orders: Any) -> None:
+    edit(shop, least=-50)
+    interrupted(shop)
+    path = shop.folder / "pipelines" / "orders.yml"
+    path.write_text(path.read_text().replace("check: amount >= -50", "check: amount >= 0, otherwise: fail"))
+    put_orders("3", [{"order_id": 5, "amount": 2.0}])
+
+    (outcome,) = run_all(Workspace(shop.folder))
+
+    assert outcome.error is None
+    assert [(result.resolution or {}).get("rows") for result in outcome.results] == [[], None]
+    assert [order for order, *_ in orders(shop)] == [1, 4, 5]
+    assert statuses(shop) == {"0-1": ("open", None), "1-1": ("open", None)}
+
+
+BROKEN = "source: {type: files, path: 'landing/orders/*', unready_for: 0s}\nsink: {type: delta, table: silver.orders}\n"
+
+
+@pytest.fixture
+def broken(home: Workspace, run_all: Any) -> Path:
+    """Return a Parquet file that was rejected as a whole, of the pipeline ``orders``."""
+    (home.folder / "pipelines" / "orders.yml").write_text(BROKEN)
+    path = home.folder / "landing" / "orders" / "9.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    (outcome,) = run_all(Workspace(home.folder))
+    assert outcome.error is None
+    assert of(home).counts(ALL) == [RuleCount("unreadable_file", "open", 1, 0, 0)]
+    return path
+
+
+def test_a_file_that_was_rejected_whole_is_read_as_it_is_now(broken: Path, home: Workspace) -> None:
+    pl.DataFrame({"order_id": [8, 9], "amount": [1.0, 2.0]}).write_parquet(broken)
+
+    done = replay(home)
+
+    assert (done.written, done.rejected_again) == (2, 0)
+    assert orders(home)[-2:] == [(8, ".parquet", 0, 1), (9, ".parquet", 1, 1)]
+    assert statuses(home) == {"0-1": ("replayed", 1)}
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_file_that_is_still_broken_is_rejected_again(home: Workspace) -> None:
+    assert replay(home).rejected_again == 1
+    assert statuses(home) == {"0-1": ("replayed", 1), "1-1": ("open", None)}
+
+
+def test_a_file_that_was_rejected_whole_must_be_there(broken: Path, home: Workspace) -> None:
+    broken.unlink()
+
+    with pytest.raises(SourceError, match=r"9\.parquet: is gone, and nothing of it was kept"):
+        replay(home)
+    assert statuses(home) == {"0-1": ("open", None)}
+
+
+def test_a_file_that_vanishes_in_the_middle_of_a_replay_is_rejected_again(
+    broken: Path, home: Workspace, run_all: Any
+) -> None:
+    pl.DataFrame({"order_id": [8], "amount": [1.0]}).write_parquet(broken)
+    interrupted(home)
+    broken.unlink()
+
+    (outcome,) = run_all(Workspace(home.folder))
+
+    assert outcome.error is None
+    assert statuses(home) == {"0-1": ("replayed", 1), "1-1": ("open", None)}
+    found = of(home).shown(Selection(status="open"), 1)
+    assert found is not None
+    assert found["reason"].to_list() == ["it is no longer there"]
+    assert [order for order, *_ in orders(home)] == [1, 2, 3]
