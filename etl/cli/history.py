@@ -64,7 +64,7 @@ def say_history(entries: list[CommitEntry], own: str) -> None:
         (
             *(count(entry.result.batch_id), moment(entry.committed_at), size(entry.result.bytes_read)),
             *(count(entry.result.rows.get(fate, 0)) for fate in fates),
-            *(str(entry.result.tables.get(own, "?")), f"{entry.result.seconds.get('total', 0.0):.2f}"),
+            *(str(entry.result.tables.get(own, "")), f"{entry.result.seconds.get('total', 0.0):.2f}"),
         )
         for entry in entries
     ]

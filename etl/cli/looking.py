@@ -213,7 +213,8 @@ def _status_row(status: Status) -> tuple[str, ...]:
     if last is None:
         return (status.pipeline, status.state, *lag, "", "", "", status.table, "")
     result = last.result
+    version = result.tables.get(status.table, last.sides["main"].version if "main" in last.sides else "?")
     return (
         *(status.pipeline, status.state, *lag, count(result.batch_id), moment(last.committed_at)),
-        *(count(result.rows.get("written")), status.table, str(result.tables.get(status.table, "?"))),
+        *(count(result.rows.get("written")), status.table, str(version)),
     )
