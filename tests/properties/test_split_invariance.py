@@ -100,12 +100,15 @@ def outcome(folder: Path, content: list[list[str]], groups: list[list[int]], con
     return {
         "rows": multiset(folder / "lake/bronze/t", ("_batch_id",)),
         "rejected": multiset(
-            folder / "lake/bronze/t__quarantine", ("_batch_id", "row_id", "rejected_at", "resolved_at")
+            folder / "lake/bronze/t__quarantine", ("_batch_id", "row_id", "rejected_at", "resolved_at", "reason")
         ),
         "schema": manifest.source_schemas,
         "wide": manifest.wide,
         "counts": +counts,
     }
+
+
+# a row that breaks two rules is told under one of them, and which it breaks depends on how far the schema has come
 
 
 def multiset(table: Path, leave_out: tuple[str, ...]) -> Counter[str]:
