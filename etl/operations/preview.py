@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,8 @@ def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) ->
         frame = _collect(first_rows(flow, current, plan, known, tally).head(rows), pipeline.name)
         return frame, tally.rejected.take().sort("_source_file", "_source_offset", maintain_order=True)
 
-    frame, rejected = attempt(planned) if is_past else with_current(sight, planned, attempt)
+    with closing(flow.source):
+        frame, rejected = attempt(planned) if is_past else with_current(sight, planned, attempt)
     return Preview(frame, planned.files, is_past, rejected)
 
 

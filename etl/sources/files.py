@@ -173,6 +173,7 @@ class FileSource:
     def close(self) -> None:
         """Let go of what was begun ahead. *Repeat*: safe."""
         self._reader.close()
+        self._again.close()
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Keep, archive or delete the files of a committed batch. *Repeat*: safe."""

@@ -256,7 +256,7 @@ def test_a_replay_that_the_pipeline_refuses_changes_nothing_and_holds_nothing_up
     path = shop.folder / "pipelines" / "orders.yml"
     path.write_text(path.read_text().replace("check: amount >= 0", "check: amount >= 0, otherwise: fail"))
 
-    with pytest.raises(QuarantineError, match=r"the rows were not replayed: .*positive: \d rows do not satisfy"):
+    with pytest.raises(QuarantineError, match=r"the rows were not replayed: .*positive: .* not satisfy"):
         replay(shop)
 
     assert statuses(shop) == {"0-1": ("open", None), "1-1": ("open", None)}
