@@ -19,18 +19,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ORDER = [
-    "init",
-    "infer",
-    "validate",
-    "plan",
-    "preview",
-    "run",
-    "status",
-    "history",
-    "trace",
-    "query",
-    "schema",
-    "doctor",
+    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query", "quarantine"),
+    *("schema", "doctor"),
 ]
 
 

@@ -25,6 +25,11 @@ def _known_version(value: object) -> object:
     return value
 
 
+def _null_word(value: object) -> object:
+    """Return the word for YAML's own null, which is how one writes it."""
+    return "null" if value is None else value
+
+
 Version = Annotated[Literal[1], BeforeValidator(_known_version)]
 
 
@@ -105,7 +110,11 @@ class ContractOptions(Options):
 
     new_columns: NewColumns = EVOLVE.new_columns
     type_change: TypeChange = EVOLVE.type_change
-    missing_columns: MissingColumns = EVOLVE.missing_columns
+    missing_columns: Annotated[
+        MissingColumns,
+        BeforeValidator(_null_word),
+        Field(json_schema_extra={"type": ["string", "null"], "enum": [None, "null", "quarantine", "fail"]}),
+    ] = EVOLVE.missing_columns
 
 
 class SourceCommon(Options):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from etl.errors import ConfigError, NotReadyError, SourceChangedError, SourceError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
 from etl.schema_contract import Survey
+from etl.sources.again import is_again
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_access import digest_of, found_of
+from etl.sources.file_again import FilesAgain
 from etl.sources.file_discovery import FoundFile
 from etl.sources.file_disposal import FileDisposal
 from etl.sources.file_explanation import explain
@@ -60,6 +63,7 @@ class FileSource:
         questions = Questions(self._refreshed, self._digest, self._footer_rows, self._proof, self._tail)
         self._selection = FileSelection(options, self._ledger, site.seam, questions)
         self._reader = FileReader(options, self._places, site)
+        self._again = FilesAgain(options, self._places, site)
         self._backlog: list[FoundFile] = []
         self._backlog_until = float("-inf")
         self._is_fresh = False
@@ -130,6 +134,8 @@ class FileSource:
         Raises ``cause`` where something is gone that may not be, and for a changed file under ``on_change: fail``;
         SourceError where it is no longer the planned one grown under ``append_tail``.
         """
+        if is_again(planned.units):
+            return replace(planned, units=self._again.refreshed(planned.units))
         if isinstance(cause, NotReadyError):
             before = FileUnits.from_json(planned.units)
             self._selection.put_off(unit for unit in before.files if unit.path in cause.paths)
@@ -168,11 +174,19 @@ class FileSource:
 
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return ``known`` evolved by the units. Raises RowError, NotReadyError and SourceChangedError."""
+        if is_again(planned.units):
+            return self._again.survey(planned.units, known, now)
         return self._reader.survey(FileUnits.from_json(planned.units), known, now)
 
     def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         """Return the rows of the units, in order. *Repeat*: gives the same rows again, or raises."""
+        if is_again(planned.units):
+            return self._again.read(planned.units, known, system, tally)
         return self._reader.read(FileUnits.from_json(planned.units), known, system, tally, self._following)
+
+    def plan_again(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
+        """Return the units that read rows of the quarantine table again. Raises SourceError for a file that is gone."""
+        return self._again.plan(rows)
 
     def _following(self) -> FileUnits | None:
         """Guess which units the next plan names; None where nothing waits, or where looking is not for nothing."""
@@ -185,6 +199,7 @@ class FileSource:
     def close(self) -> None:
         """Let go of what was begun ahead. *Repeat*: safe."""
         self._reader.close()
+        self._again.close()
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Keep, archive or delete the files of a committed batch. *Repeat*: safe."""

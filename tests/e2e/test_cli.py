@@ -24,6 +24,7 @@ COMMANDS = (
     "history",
     "trace",
     "query",
+    "quarantine",
     "schema",
     "doctor",
 )
