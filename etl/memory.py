@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
@@ -15,6 +14,8 @@ from etl.sources.contract import Reading
 from etl.widening import merge
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import polars as pl
 
     from etl.balance import Tally
@@ -70,10 +71,12 @@ class MemorySource:
 
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
-        found = {} if known is None else dict(known.schema)
+        return Survey(self._found(planned, {} if known is None else known.schema))
+
+    def _found(self, planned: PlannedInput, known: Schema) -> Schema:
         for frame in self._planned(planned):
-            found = merge(found, from_polars(frame.schema), where="memory", widen_numbers=True)
-        return Survey(found)
+            known = merge(known, from_polars(frame.schema), where="memory", widen_numbers=True)
+        return known
 
     def _planned(self, planned: PlannedInput) -> Iterable[pl.DataFrame]:
         return [self._frames[unit] for unit in cast("list[int]", planned.units["unit"])]
@@ -105,7 +108,7 @@ class MemorySource:
         return Reading(rows)
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
-        found = self.survey(planned, known, datetime.now(UTC)).schema
+        found = self._found(planned, known.schema)
         unknown = [name for name in found if found[name] != known.schema.get(name)]
         if unknown:
             raise SchemaDriftError(f"columns {unknown} are not in the schema", where="memory")
