@@ -10,8 +10,8 @@ import pytest
 import etl
 from etl.engine import Bounds
 from etl.errors import LeaseHeldError, SourceError, StorageError, TableStateError
-from etl.operations.looking import Onlooker
 from etl.model import SchemaChange
+from etl.operations.looking import Onlooker
 from etl.operations.planning import NextBatch, plan_next, plan_refresh
 from etl.operations.refreshing import begin_refresh
 from etl.operations.running import Outcome, Running, run_pipelines
