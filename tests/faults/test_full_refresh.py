@@ -86,6 +86,7 @@ def test_a_full_refresh_keeps_the_records_of_its_generation_apart(home: Path) ->
         "lease.lock",
         "manifests",
         "offsets",
+        "schemas",
     ]
     assert {path: path.read_bytes() for path in before} == before
     identity = json.loads((home / "checkpoint" / "pipeline.2.json").read_text())
