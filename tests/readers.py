@@ -23,6 +23,13 @@ def table_files(table: Path) -> list[str]:
     return [str(table / path) for path in live]
 
 
+def committed_files(table: Path) -> list[str]:
+    """Return the data files that any version has, or had."""
+    commits = sorted((table / "_delta_log").glob("*.json"))
+    actions = [json.loads(line) for commit in commits for line in commit.read_text().splitlines()]
+    return [str(table / unquote(action["add"]["path"])) for action in actions if "add" in action]
+
+
 def table_rows(table: Path) -> list[dict[str, Any]]:
     """Return every row of the newest version."""
     files = table_files(table)
@@ -30,6 +37,8 @@ def table_rows(table: Path) -> list[dict[str, Any]]:
         return []
     query = "SELECT * FROM read_parquet($files, union_by_name=true, hive_partitioning=true, hive_types_autocast=false)"
     with duckdb.connect() as connection:
-        result = connection.execute(query, {"files": files})
-        names = [column[0] for column in result.description or []]
+        result = connection.sql(query, params={"files": files})
+        names = [column[0] for column in result.description]
+        if "TIMESTAMP WITH TIME ZONE" in map(str, result.types):  # as Python's own values they need a library of zones
+            return list(result.to_arrow_table().to_pylist())
         return [dict(zip(names, values, strict=True)) for values in result.fetchall()]
