@@ -99,13 +99,14 @@ class MemorySource:
             refused = rejects(self._rejected[unit]).with_columns(_source_file=pl.lit(f"memory:{unit}"))
             tally.count("read", refused)
             tally.quarantine(refused)
-        carried = [name for name in system if name.startswith("_source")]
-        rows = (
-            pl.concat([pl.DataFrame(schema=to_polars(schema)), *frames], how="diagonal")
-            .lazy()
-            .select(*to_polars(schema), *carried)
-        )
-        return Reading(rows)
+        origin = {
+            "_source_file": pl.String(),
+            "_source_offset": pl.Int64(),
+            "_source_modified_at": pl.Datetime("us", "UTC"),
+        }
+        types = {**to_polars(schema), **{name: kind for name, kind in origin.items() if name in system}}
+        rows = pl.concat([pl.DataFrame(schema=types), *frames], how="diagonal")
+        return Reading(rows.lazy().select(list(types)))
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
         found = self._found(planned, known.schema)
