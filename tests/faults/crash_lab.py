@@ -16,6 +16,7 @@ from typing import Any
 import deltalake  # noqa: F401  imported before the fork, so that a child starts at once
 import polars as pl
 import pyarrow.parquet  # noqa: F401
+import sqlglot  # noqa: F401
 from polars.io.partition import FileProviderArgs  # noqa: F401
 
 from etl.checkpoint.generations import newest_generation, records_of
