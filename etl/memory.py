@@ -171,7 +171,7 @@ class MemorySink:
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
         """Keep the rows under the attempt's name."""
         frame = rows.collect()
-        tally.add("written", frame.height)
+        tally.count("written", frame)
         self._staged[attempt] = frame
         return (StagedFile(attempt, 0, frame.height),)
 
