@@ -41,7 +41,7 @@ def loaded(write: Write, tmp_path: Path) -> Load:
         (", schema_contract: strict", STRICT),
         (", schema_contract: rescue", RESCUE),
         (", schema: {id: int64}, schema_contract: {missing_columns: null}", STRICT),
-        (", schema_contract: {missing_columns: 'null', new_columns: rescue}", SchemaContract("rescue", "widen", "null")),
+        (", schema_contract: {missing_columns: 'null', new_columns: fail}", SchemaContract("fail", "widen", "null")),
         (", schema_contract: {new_columns: ignore}", SchemaContract("ignore", "widen", "null")),
         (", schema: {id: int64}, schema_contract: {missing_columns: fail}",
          SchemaContract("quarantine", "quarantine", "fail")),
