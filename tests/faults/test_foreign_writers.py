@@ -14,6 +14,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from etl.checkpoint.folder import open_checkpoint
 from etl.engine import Bounds, open_runner, run
+from etl.model import Json
 from etl.progress import Silent
 from etl.seam import Seam
 from tests.faults.crash_lab import memory_rows
@@ -137,7 +138,7 @@ def test_a_quarantine_that_was_compacted_after_staging_changes_nothing_for_a_bat
     assert our_strays(tmp_path) == []
 
 
-def discard(folder: Path, rows: list[str], seam: Seam) -> dict[str, int]:
+def discard(folder: Path, rows: list[Json], seam: Seam) -> dict[str, int]:
     """Give up rows of the quarantine in a batch of their own; return the versions of the tables."""
     with open_runner(memory_rows(folder, seam), seam, Silent(), Free()) as runner:
         runner.recover()

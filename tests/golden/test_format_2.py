@@ -14,7 +14,7 @@ from etl.checkpoint.commit_log import SideState
 from etl.checkpoint.folder import Checkpoint, find_checkpoint
 from etl.checkpoint.schema_log import SchemaVersion
 from etl.engine import run
-from etl.model import Schema, SchemaChange
+from etl.model import Json, Schema, SchemaChange
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.storage import LocalStorage
@@ -162,8 +162,8 @@ def test_rows_of_the_quarantine_can_be_marked_in_a_batch_of_their_own(folder: Pa
 
     with open_runner(pipeline(folder, Seam()), Seam(), Silent(), Free()) as runner:
         runner.recover()
-        units = {"path": [], "size_bytes": [], "modified_ns": []}
-        result = runner.run_resolution({"action": "discard", "rows": ["0-1"]}, units)  # type: ignore[arg-type]
+        units: dict[str, Json] = {"path": [], "size_bytes": [], "modified_ns": []}
+        result = runner.run_resolution({"action": "discard", "rows": ["0-1"]}, units)
     assert dict(result.tables) == {"table": 3, "quarantine": 2}
     names = ("row_id", "status", "resolved_in")
     assert rows(folder / "quarantine", *names) == as_text([("0-1", "discarded", 3), ("2-1", "open", None)])

@@ -45,7 +45,12 @@ def test_what_was_taken_does_not_come_again() -> None:
 def test_rows_from_many_threads_are_all_there() -> None:
     rows = RejectedRows()
     frame = rejects([{"raw": b"a"}])
-    threads = [threading.Thread(target=lambda: [rows.add(frame) for _ in range(200)]) for _ in range(4)]
+
+    def set_aside() -> None:
+        for _ in range(200):
+            rows.add(frame)
+
+    threads = [threading.Thread(target=set_aside) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -13,7 +13,8 @@ from etl.model import PROVENANCE_COLUMNS, BatchPlan, Manifest, PlannedInput, Rev
 from etl.rejects import rejects
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.quarantine import ROLE, Quarantine, most_frequent, quarantine_rows, quarantine_schema
 from etl.storage import LocalStorage
 
