@@ -18,6 +18,8 @@ from etl.sources.contract import Reading
 from etl.widening import merge
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import polars as pl
 
     from etl.balance import Tally
@@ -114,13 +116,14 @@ class MemorySource:
             refused = rejects(self._rejected[unit]).with_columns(_source_file=pl.lit(f"memory:{unit}"))
             tally.count("read", refused)
             tally.quarantine(refused)
-        carried = [name for name in system if name.startswith("_source")]
-        rows = (
-            pl.concat([pl.DataFrame(schema=to_polars(schema)), *frames], how="diagonal")
-            .lazy()
-            .select(*to_polars(schema), *carried)
-        )
-        return Reading(rows)
+        origin = {
+            "_source_file": pl.String(),
+            "_source_offset": pl.Int64(),
+            "_source_modified_at": pl.Datetime("us", "UTC"),
+        }
+        types = {**to_polars(schema), **{name: kind for name, kind in origin.items() if name in system}}
+        rows = pl.concat([pl.DataFrame(schema=types), *frames], how="diagonal")
+        return Reading(rows.lazy().select(list(types)))
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
         found = self._evolved(planned, known.schema)
@@ -188,7 +191,7 @@ class MemorySink:
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
         """Keep the rows under the attempt's name."""
         frame = rows.collect()
-        tally.add("written", frame.height)
+        tally.count("written", frame)
         self._staged[attempt] = frame
         return (StagedFile(attempt, 0, frame.height),)
 

@@ -147,6 +147,7 @@ class DeltaSink:
         head = self._log.head()
         if head is None or self._is_replaced(head):
             return (), None
+        self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
         revision = TableRevision(self._log, head, edit, self._site.storage, self._site.storage_options)
         if not revision.removes:
             return (), Revision((), head.version, is_data_change=False) if revision.retypes else None

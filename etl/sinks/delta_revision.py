@@ -26,6 +26,7 @@ _MARKED_BY = "row_id"
 _FROM = "_source_file"
 _TEXT_LENGTH = 32
 _NEW = "_etl_new_"
+_DECLARE = "declare the column's type under `schema:` of the source"
 
 
 class TableRevision:
@@ -186,13 +187,16 @@ def exactly(values: pl.Series, target: pl.DataType) -> pl.Series:
     """Return ``values`` as ``target``, nested too. Raises SinkError where one of them would change."""
     import polars as pl
 
-    found = values.cast(target, strict=True)
+    try:
+        found = values.cast(target, strict=True)
+    except pl.exceptions.PolarsError as exc:
+        raise SinkError(f"the column cannot become {target}", where=values.name, hint=_DECLARE) from exc
     if not found.cast(values.dtype, strict=False).equals(values, null_equal=True):
         back = found.cast(values.dtype, strict=False)
         changed = pl.DataFrame({"before": values, "back": back}).filter(pl.col("before").ne_missing(pl.col("back")))
         raise SinkError(
             f"the column cannot become {target}: it holds {changed['before'][0]}",
             where=values.name,
-            hint="declare the column's type under `schema:` of the source",
+            hint=_DECLARE,
         )
     return found

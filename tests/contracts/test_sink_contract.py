@@ -15,7 +15,8 @@ from etl.errors import FencedError, TableStateError
 from etl.model import Manifest
 from etl.seam import Seam
 from etl.sinks.contract import Sink, SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import object_store_options, open_storage
 from etl.testing import MemorySink
 from tests.servers import S3Bucket

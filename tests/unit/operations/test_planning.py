@@ -26,7 +26,10 @@ def test_the_first_batch_is_told_before_anything_exists(home: Workspace, snapsho
     assert (found.batch_id, found.recovery, found.definition, found.trouble) == (0, None, "new", None)
     assert found.files == (InputFile("landing/orders/1.ndjson", 63),)
     assert found.size_bytes == 63
-    assert found.source_changes == (SchemaChange("order_id", None, "int64"), SchemaChange("amount", None, "float64"))
+    assert found.source_changes == (
+        SchemaChange("order_id", None, "int64", "landing/orders/1.ndjson"),
+        SchemaChange("amount", None, "float64", "landing/orders/1.ndjson"),
+    )
     assert SchemaChange("double", None, "float64") in found.table_changes
     assert snapshot(home.folder) == before
 
@@ -45,7 +48,7 @@ def test_a_new_column_is_told_for_input_and_table(home: Workspace, run_all: Any,
 
     found = plan(home)
 
-    assert found.source_changes == (SchemaChange("coupon", None, "string"),)
+    assert found.source_changes == (SchemaChange("coupon", None, "string", "landing/orders/3.ndjson"),)
     assert found.table_changes == (SchemaChange("coupon", None, "string"),)
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from etl.balance import Tally
 from etl.errors import SinkError, TableStateError
-from etl.sinks.delta import DeltaOptions
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import LocalStorage
 from tests.readers import table_files, table_rows
 from tests.unit.sinks.tables import APP, actions, append, attempt, log_file, make_sink, table_data
