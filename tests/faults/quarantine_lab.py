@@ -22,7 +22,8 @@ from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.quarantine import ROLE, Quarantine
 from etl.sources.again import again_units
 from etl.storage import LocalStorage
