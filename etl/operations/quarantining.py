@@ -11,7 +11,7 @@ from etl.engine import open_runner
 from etl.errors import ConfigError, QuarantineError
 from etl.operations.looking import Onlooker
 from etl.operations.tables import scan_url
-from etl.rejects import PART
+from etl.rejects import PART, TAIL
 from etl.sinks.quarantine import OPEN
 from etl.sources.again import again_units
 from etl.storage import open_storage
@@ -237,8 +237,8 @@ class PipelineQuarantine:
         rows = self.rows(selection)
         if rows is None:
             return None
-        is_kept = pl.col("raw").is_not_null() & (pl.col("rule") != "too_long") & pl.col("context").ne_missing(PART)
-        is_whole = (pl.col("form") == "file") | is_kept
+        is_kept = (pl.col("form") == "file") | (pl.col("raw").is_not_null() & (pl.col("rule") != "too_long"))
+        is_whole = is_kept & ~pl.col("context").is_in([PART, TAIL]).fill_null(value=False)
         size_bytes = pl.coalesce(pl.col("raw_bytes").bin.size() * 4 // 3, pl.col("raw").str.len_bytes(), 0)
         found = (
             rows.sort(_order()).select("row_id", "rule", "status", is_whole=is_whole, size_bytes=size_bytes).collect()

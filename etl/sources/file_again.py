@@ -13,6 +13,8 @@ from etl.schema_contract import Survey
 from etl.sources.again import AGAIN, Rereader, again_units, files_again
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_formats import FileFormats
+from etl.sources.file_ledger import FileLedger
+from etl.sources.file_names import from_text
 from etl.sources.file_options import FileOptions
 from etl.sources.file_places import Places
 from etl.sources.file_reader import FileReader
@@ -21,6 +23,7 @@ from etl.sources.file_units import FileUnits
 if TYPE_CHECKING:
     from etl.balance import Tally
 
+_READ_HINT = "what it holds now is in the table already; give the rejected row up: etl quarantine discard"
 _GONE_HINT = "put it back, or give it up: etl quarantine discard"
 
 
@@ -33,9 +36,19 @@ class FilesAgain:
         self._records = Rereader(formats.of, site.contract, has_partitions=options.hive_partitions)
         self._files = FileReader(options.model_copy(update={"ignore_missing": False, "unready_for": 0.0}), places, site)
 
-    def plan(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
-        """Return the units that read rows of a quarantine table again. Raises SourceError for a file that is gone."""
-        paths = list(dict.fromkeys(row["_source_file"] for row in rows if row["form"] == "file"))
+    def plan(self, rows: Sequence[Mapping[str, Any]], ledger: FileLedger) -> dict[str, Json]:
+        """Return the units that read rows of a quarantine table again.
+
+        Raises SourceError for a whole file that is gone, or that a later batch than the one which rejected it has read.
+        """
+        whole = [row for row in rows if row["form"] == "file"]
+        for row in whole:
+            read = ledger.origin(from_text(row["_source_file"]))
+            if read is not None and read[0] > row["_batch_id"]:
+                raise SourceError(
+                    f"was read again since, by batch {read[0]}", where=row["_source_file"], hint=_READ_HINT
+                )
+        paths = list(dict.fromkeys(row["_source_file"] for row in whole))
         files = self._current(paths)
         if gone := [path for path in paths if path not in files.paths]:
             raise SourceError("is gone, and nothing of it was kept", where=gone[0], hint=_GONE_HINT)

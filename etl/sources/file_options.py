@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from etl.errors import ConfigError
+from etl.errors import ConfigError, SourceError
 from etl.formats import FORMATS
 from etl.formats.log_formats import format_from
 from etl.formats.log_lines import LogFormat
@@ -143,6 +143,21 @@ class FileOptions(Options):
     def patterns(self) -> list[str]:
         """The patterns to list."""
         return [self.path] if self.path is not None else self.include
+
+    def check_replay(self) -> None:
+        """Refuse to read all anew where read files are disposed of, or old ones not read. Raises SourceError."""
+        if self.after_commit != "keep":
+            raise SourceError(
+                "files that were read are no longer in their place: the new table would lack their rows",
+                where="source.after_commit",
+                hint="put them back and say after_commit: keep for as long as the refresh takes",
+            )
+        if self.start == "now":
+            raise SourceError(
+                "files that are there already are not read: the new table would lack their rows",
+                where="source.start",
+                hint="say start: all for as long as the refresh takes",
+            )
 
     def check_limit(self, limit: ReadLimit) -> None:
         """Refuse a limit that these options cannot keep. Raises ConfigError."""

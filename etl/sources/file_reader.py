@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from etl.errors import SourceChangedError, UnreadableFileError
 from etl.formats.contract import CHUNK_BYTES, Chunk, FileOpener, Task
 from etl.model import Json
-from etl.rejects import rejects
+from etl.rejects import TAIL, rejects
 from etl.schema_contract import Survey
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_columns import FileColumns
@@ -177,7 +177,7 @@ class FileReader:
     def _tasks(self, unit: UnitRow, columns: FileColumns) -> Iterable[Task]:
         """Return the parts of a file. An empty one has no rows in any format; it is opened to see that it is so."""
         if (fault := columns.unreadable.get(unit.path)) is not None:
-            return [partial(_set_aside, fault)]
+            return [partial(_set_aside, fault, is_tail=unit.from_byte is not None)]
         if not unit.size_bytes:
             return [partial(_no_rows, partial(self._open, unit))]
         try:
@@ -278,12 +278,14 @@ def _no_rows(open_file: Callable[[], BinaryIO]) -> Iterator[Chunk]:
     return iter(())
 
 
-def _set_aside(fault: str) -> Iterator[Chunk]:
+def _set_aside(fault: str, *, is_tail: bool) -> Iterator[Chunk]:
     """Give one reject that stands for a file which cannot be read as a whole."""
     import polars as pl
 
     nothing = pl.Series("_source_offset", [], dtype=pl.Int64)
-    refused = rejects([{"form": "file", "rule": "unreadable_file", "reason": fault}])
+    refused = rejects(
+        [{"form": "file", "rule": "unreadable_file", "reason": fault, "context": TAIL if is_tail else None}]
+    )
     yield Chunk(pl.DataFrame(), 0, lambda: nothing, refused)
 
 

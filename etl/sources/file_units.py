@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from etl.errors import CheckpointError
-from etl.model import Json
+from etl.model import Json, Offset
 from etl.sources.file_discovery import FoundFile
 from etl.sources.file_names import to_text
 
@@ -111,6 +111,11 @@ class FileUnits:
         sizes: list[int] = self.columns["size_bytes"]
         return sum(sizes) - sum(start or 0 for start in self.columns.get("from_byte", ()))
 
+    def end_after(self, after: Offset | None) -> Offset:
+        """Return the offset after these units: running totals, for people and for order."""
+        before = {"files": 0, "batches": 0} | (after or {})
+        return {"files": _count(before, "files") + len(self), "batches": _count(before, "batches") + 1}
+
     def rows(self) -> Iterator[UnitRow]:
         """Return every file that the plan settles: those read, then the duplicates."""
         yield from _rows(self.columns)
@@ -145,3 +150,8 @@ def _foreign(reason: str) -> CheckpointError:
     return CheckpointError(
         f"units of a plan that are not those of files: {reason}", hint="restore the checkpoint folder from a backup"
     )
+
+
+def _count(offset: Offset, key: str) -> int:
+    value = offset[key]
+    return value if isinstance(value, int) else 0

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from etl.errors import ConfigError, NotReadyError, SourceChangedError, SourceError
+from etl.errors import ConfigError, NotReadyError, SourceChangedError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
 from etl.schema_contract import Survey
 from etl.sources.again import is_again
@@ -102,7 +102,7 @@ class FileSource:
             units = self._selection.take(self._fresh_backlog(), limit)
         if not units:
             return None
-        span = Span(after, _end(after, units))
+        span = Span(after, units.end_after(after))
         return PlannedInput(span, units.to_json(), len(units), units.size_bytes, self._replaced(units))
 
     def _there_before(self) -> FileUnits:
@@ -185,8 +185,11 @@ class FileSource:
         return self._reader.read(FileUnits.from_json(planned.units), known, system, tally, self._following)
 
     def plan_again(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Json]:
-        """Return the units that read rows of the quarantine table again. Raises SourceError for a file that is gone."""
-        return self._again.plan(rows)
+        """Return the units that read rows of the quarantine table again.
+
+        Raises SourceError for a whole file that is gone, or was read since.
+        """
+        return self._again.plan(rows, self._ledger)
 
     def _following(self) -> FileUnits | None:
         """Guess which units the next plan names; None where nothing waits, or where looking is not for nothing."""
@@ -213,18 +216,7 @@ class FileSource:
 
     def check_replay(self) -> None:
         """Refuse to read all anew where read files are disposed of, or old ones not read. Raises SourceError."""
-        if self._options.after_commit != "keep":
-            raise SourceError(
-                "files that were read are no longer in their place: the new table would lack their rows",
-                where="source.after_commit",
-                hint="put them back and say after_commit: keep for as long as the refresh takes",
-            )
-        if self._options.start == "now":
-            raise SourceError(
-                "files that are there already are not read: the new table would lack their rows",
-                where="source.start",
-                hint="say start: all for as long as the refresh takes",
-            )
+        self._options.check_replay()
 
     def fold(self, upto: int) -> None:
         """Fold the ledger of batches ``<= upto`` once there is enough of it. Losing it loses nothing."""
@@ -288,17 +280,6 @@ class FileSource:
 
     def _footer_rows(self, file: FoundFile) -> int:
         return self._reader.footer_rows(unit_of(file, None))
-
-
-def _end(after: Offset | None, units: FileUnits) -> Offset:
-    """Return the offset after some units: running totals, for people and for order."""
-    before = {"files": 0, "batches": 0} | (after or {})
-    return {"files": _count(before, "files") + len(units), "batches": _count(before, "batches") + 1}
-
-
-def _count(offset: Offset, key: str) -> int:
-    value = offset[key]
-    return value if isinstance(value, int) else 0
 
 
 def _refuse_archive_inside(options: FileOptions, places: Places, listing: FileListing) -> None:

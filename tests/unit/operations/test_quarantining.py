@@ -506,3 +506,32 @@ def test_a_file_that_vanishes_in_the_middle_of_a_replay_is_rejected_again(
     assert found is not None
     assert found["reason"].to_list() == ["it is no longer there"]
     assert [order for order, *_ in orders(home)] == [1, 2, 3]
+
+
+def test_a_file_that_was_read_again_by_itself_is_not_replayed(broken: Path, home: Workspace, run_all: Any) -> None:
+    versions = BROKEN.replace("unready_for: 0s", "unready_for: 0s, identity: path_and_version, on_change: reingest")
+    (home.folder / "pipelines" / "orders.yml").write_text(versions)
+    pl.DataFrame({"order_id": [8], "amount": [1.0]}).write_parquet(broken)
+    run_all(Workspace(home.folder))
+    assert [order for order, *_ in orders(home)] == [1, 2, 3, 8]
+
+    with pytest.raises(SourceError, match=r"9\.parquet: was read again since, by batch 1"):
+        replay(home)
+    assert [order for order, *_ in orders(home)] == [1, 2, 3, 8]
+
+
+def test_a_tail_that_cannot_be_read_is_not_replayed_as_the_whole_file(
+    home: Workspace, run_all: Any, put_orders: Any
+) -> None:
+    grows = BROKEN.replace("unready_for: 0s", "unready_for: 0s, identity: path_and_version, on_change: append_tail")
+    (home.folder / "pipelines" / "orders.yml").write_text(grows.replace("orders/*'", "orders/*.txt', format: text"))
+    path = home.folder / "landing" / "orders" / "a.txt"
+    path.write_bytes(b"one\n")
+    run_all(Workspace(home.folder))
+    path.write_bytes(b"one\n\xfftwo\nthree\n")
+    run_all(Workspace(home.folder))
+
+    done = replay(home)
+
+    assert Counter(row["line"] for row in rows(home)) == Counter(["one", "three"])
+    assert (done.rows, done.rejected_again) == (1, 1)
