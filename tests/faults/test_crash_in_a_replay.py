@@ -16,8 +16,11 @@ import pytest
 from etl.seam import Seam
 from tests.faults.quarantine_lab import AFTER, BEFORE, lay_out, resolve, run_plainly, statuses, values
 
-REPLAYED = {"replay": Counter({("replayed", 1): 3, ("open", None): 1}), "discard": Counter({("discarded", 1): 3})}
-TAKEN = {"replay": AFTER, "discard": BEFORE}
+REPLAYED: dict[str, Counter[Any]] = {
+    "replay": Counter({("replayed", 1): 3, ("open", None): 1}),
+    "discard": Counter({("discarded", 1): 3}),
+}
+TAKEN: dict[str, Counter[Any]] = {"replay": AFTER, "discard": BEFORE}
 OPEN = Counter({("open", None): 3})
 CASES = [
     pytest.param("replay", "kill_before"),

@@ -520,9 +520,7 @@ def test_a_file_that_was_read_again_by_itself_is_not_replayed(broken: Path, home
     assert [order for order, *_ in orders(home)] == [1, 2, 3, 8]
 
 
-def test_a_tail_that_cannot_be_read_is_not_replayed_as_the_whole_file(
-    home: Workspace, run_all: Any, put_orders: Any
-) -> None:
+def test_a_line_of_what_a_file_has_grown_by_is_replayed_alone(home: Workspace, run_all: Any) -> None:
     grows = BROKEN.replace("unready_for: 0s", "unready_for: 0s, identity: path_and_version, on_change: append_tail")
     (home.folder / "pipelines" / "orders.yml").write_text(grows.replace("orders/*'", "orders/*.txt', format: text"))
     path = home.folder / "landing" / "orders" / "a.txt"
