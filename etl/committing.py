@@ -58,7 +58,7 @@ class Publication:
         """Keep the reading schema that a batch brings, before anybody sees its rows. *Repeat*: safe."""
         name = self._flow.source_name
         schema = manifest.source_schemas[name]
-        if schema == self.recorded:
+        if schema == self.recorded or not schema:
             return
         found = SchemaVersion(0, plan.batch_id, name, schema, manifest.schema_changes)
         self._checkpoint.schemas.add(found, epoch=self._checkpoint.epochs.current, attempt=manifest.attempt)
@@ -82,7 +82,6 @@ class Publication:
         sides = {
             role: SideState(sinks[role].table_id() or "", plan.batch_id, version)
             for role, version in self.versions.items()
-            if role != "main"
         }
         return CommitEntry(
             result,

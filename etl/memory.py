@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
@@ -65,18 +66,23 @@ class MemorySource:
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Nothing to remember."""
 
+    def watched(self) -> tuple[str, ...]:
+        """None: rows are handed in."""
+        return ()
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Units never change. Raises ``cause``."""
         raise cause
 
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
-        return Survey(self._found(planned, {} if known is None else known.schema))
+        return Survey(self._evolved(planned, {} if known is None else known.schema))
 
-    def _found(self, planned: PlannedInput, known: Schema) -> Schema:
+    def _evolved(self, planned: PlannedInput, known: Schema) -> Schema:
+        found = dict(known)
         for frame in self._planned(planned):
-            known = merge(known, from_polars(frame.schema), where="memory", widen_numbers=True)
-        return known
+            found = merge(found, from_polars(frame.schema), where="memory", widen_numbers=True)
+        return found
 
     def _planned(self, planned: PlannedInput) -> Iterable[pl.DataFrame]:
         return [self._frames[unit] for unit in cast("list[int]", planned.units["unit"])]
@@ -109,7 +115,7 @@ class MemorySource:
         return Reading(rows.lazy().select(list(types)))
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
-        found = self._found(planned, known.schema)
+        found = self._evolved(planned, known.schema)
         unknown = [name for name in found if found[name] != known.schema.get(name)]
         if unknown:
             raise SchemaDriftError(f"columns {unknown} are not in the schema", where="memory")
@@ -117,6 +123,9 @@ class MemorySource:
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember the batch id."""
         self.acknowledged.append(batch_id)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
     def check_replay(self) -> None:
         """Nothing to refuse: units are never lost."""

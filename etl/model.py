@@ -48,6 +48,14 @@ class ReadLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a run goes on. None is no bound; without any it ends when nothing is left to take."""
+
+    max_batches: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedInput:
     """The part of a plan that belongs to one source.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,16 +16,31 @@ if TYPE_CHECKING:
 
     from etl.model import Schema, TypeTree
 
+_EXACT = 2**53
+"""Up to here every integer is a float64."""
+
 
 def encode_rows(rows: pl.Series) -> pl.Series:
     """Return structs as UTF-8 JSON objects (Binary): moments in ISO 8601, decimals as text, bytes in base64.
 
-    NaN and the infinities are written as Python does (``NaN``), which is no JSON but the only way to keep them.
+    Fields that are null are left out and whole floats written as integers, so that a row is written alike before and
+    after its schema evolved. NaN and the infinities are written as Python does (``NaN``), which is no JSON but the only
+    way to keep them.
     """
     import polars as pl
 
-    texts = [json.dumps(row, ensure_ascii=False, default=_plain, separators=(", ", ": ")) for row in rows.to_list()]
+    texts = [json.dumps(_without_nulls(row), ensure_ascii=False, default=_plain) for row in rows.to_list()]
     return pl.Series(rows.name, [text.encode("utf-8", "surrogatepass") for text in texts], dtype=pl.Binary)
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401  any value of a column
+    if isinstance(value, dict):
+        return {name: _without_nulls(field) for name, field in value.items() if field is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT and str(value) != "-0.0":
+        return int(value)
+    return value
 
 
 def _plain(value: object) -> str:
@@ -58,10 +73,19 @@ def _value(value: Any, tree: TypeTree) -> Any:  # noqa: ANN401  any JSON
         return [_value(item, tree["list"]) for item in value]
     if is_struct(tree):
         return {name: _value(value.get(name), field) for name, field in tree["struct"].items()}
-    word = str(tree)
+    return _scalar(value, str(tree))
+
+
+def _scalar(value: Any, word: str) -> Any:  # noqa: ANN401  any JSON
     if decimal_digits(word):
         return Decimal(value)
-    readers = {"date": date.fromisoformat, "time": time.fromisoformat, "binary": base64.b64decode}
-    if word.startswith("timestamp"):
-        return datetime.fromisoformat(value)
-    return readers[word](value) if word in readers else value
+    if word.startswith("float"):
+        return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    kind = "timestamp" if word.startswith("timestamp") else word
+    readers: dict[str, Callable[[Any], Any]] = {
+        "date": date.fromisoformat,
+        "time": time.fromisoformat,
+        "timestamp": datetime.fromisoformat,
+        "binary": base64.b64decode,
+    }
+    return readers[kind](value) if kind in readers else value

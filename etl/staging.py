@@ -15,6 +15,7 @@ from etl.sinks.contract import Edit
 from etl.sinks.quarantine import ROLE, most_frequent
 from etl.transforms.blame import blamed, is_failure_of_polars, reason
 from etl.transforms.expectations import with_source_row
+from etl.widening import has_columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,6 +98,11 @@ def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Man
     planned = plan.inputs[flow.source_name]
     changes = schema_changes(plan.schemas[flow.source_name] or {}, known.schema, known.origins)
     reading = flow.source.read(planned, known, flow.system, tally)
+    if not has_columns(known.schema):
+        if _is_empty(reading):
+            return _without_rows(flow, plan, known, attempt, reading, tally)
+        tally = Tally()
+        reading = flow.source.read(planned, known, flow.system, tally)
     try:
         rows = transform(flow, reading.rows, plan, tally)
         may_widen = any(change.before is not None for change in changes)
@@ -124,6 +130,31 @@ def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Man
         schema_changes=changes,
         files=by_file,
         checks=tally.failed(),
+    )
+
+
+def _is_empty(reading: Reading) -> bool:
+    """Tell whether an input has no row that could be kept; reads it to its end."""
+    import polars as pl
+
+    return not reading.rows.select(pl.len()).collect().item()
+
+
+def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, reading: Reading, tally: Tally) -> Manifest:
+    """Return the manifest of a batch without a row, and before any column is known: nothing for the table to have."""
+    counts, by_file = _balanced(flow, plan, tally)
+    sides = _stage_side(flow, plan, attempt, tally)
+    return Manifest(
+        batch_id=plan.batch_id,
+        attempt=attempt,
+        tables=sides.tables,
+        table_schemas=sides.schemas,
+        source_schemas={flow.source_name: known.schema},
+        rows=counts,
+        units={flow.source_name: reading.units},
+        watermark=plan.watermark,
+        bytes_read=reading.bytes_read,
+        files=by_file,
     )
 
 

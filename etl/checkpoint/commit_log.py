@@ -28,7 +28,7 @@ class SideState:
 class CommitEntry:
     """An outcome and what the next start compares it with: the attempt that won, the identity of the table.
 
-    ``sides`` are the other tables of the pipeline by their role: which batch changed each last, and what it is now.
+    ``sides`` are the tables of the pipeline by their role: which batch changed each last, and what it is now.
     """
 
     result: BatchResult

@@ -24,7 +24,7 @@ from etl.errors import ConfigError
 from etl.model import SYSTEM_COLUMNS, ReadLimit, Schema
 from etl.options import Options
 from etl.project import Project, check_id
-from etl.schema_contract import RESCUED
+from etl.schema_contract import RESCUED, SchemaContract
 from etl.type_text import parse_type
 
 if TYPE_CHECKING:
@@ -85,9 +85,20 @@ def _source(document: Document, content: object, project: Project) -> SourceSpec
     options = _typed(place, "sources", content, common_keys)
     if common is None or options is None:
         return None
+    _check_contract(document, common.contract)
     limit = common.batch.limit(project.limit)
     _check_limit(document, options, limit)
-    return SourceSpec(common.type, options, schema, limit, common.contract)
+    return SourceSpec(common.type, options, schema, limit, common.batch.max_latency, common.contract)
+
+
+def _check_contract(document: Document, contract: SchemaContract) -> None:
+    """Refuse policies under which the fate of a row would depend on the rows after it."""
+    if contract.new_columns == "evolve" and contract.missing_columns != "null":
+        document.fault(
+            ("source", "schema_contract"),
+            f"missing_columns: {contract.missing_columns} needs columns that do not come later; with it say "
+            "new_columns: rescue, ignore, quarantine or fail",
+        )
 
 
 def _check_limit(document: Document, options: Options, limit: ReadLimit) -> None:

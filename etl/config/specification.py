@@ -10,12 +10,12 @@ from pydantic import BeforeValidator, Field
 
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
-from etl.options import Options, SizeBytes
+from etl.options import DurationS, Options, SizeBytes
 from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
 from etl.transforms.expectations import ExpectationOptions
 
-TriggerName: TypeAlias = Literal["available_now", "once"]
+TriggerName: TypeAlias = Literal["available_now", "once", "continuous"]
 
 
 def _known_version(value: object) -> object:
@@ -47,11 +47,12 @@ class BatchOptions(Options):
     max_files: Annotated[int, Field(ge=1)] | None = None
     max_bytes: SizeBytes | None = None
     max_rows: Annotated[int, Field(ge=1)] | None = None
+    max_latency: DurationS = Field(default=0.0, description="how long a continuous run waits for a batch to fill")
 
     def limit(self, default: ReadLimit) -> ReadLimit:
         """Return the read limit; a bound that is not given is that of ``default``."""
-        given = {name: getattr(self, name) for name in self.model_fields_set}
         bounds = ("max_files", "max_bytes", "max_rows")
+        given = {name: getattr(self, name) for name in self.model_fields_set if name in bounds}
         return ReadLimit(**{name: given.get(name, getattr(default, name)) for name in bounds})
 
 
@@ -155,6 +156,7 @@ class SourceSpec:
     options: Options
     schema: Schema | None = None
     limit: ReadLimit = DEFAULT_LIMIT
+    max_latency_s: float = 0.0
     contract: SchemaContract = EVOLVE
 
 

@@ -54,7 +54,16 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
         contract=spec.source.contract,
     )
     definition = definition_hash(spec, project)
-    return Pipeline(flow, checkpoint, spec.source.limit, definition, project, spec.trigger, generation)
+    return Pipeline(
+        flow,
+        checkpoint,
+        spec.source.limit,
+        definition,
+        project,
+        spec.trigger,
+        generation,
+        spec.source.max_latency_s,
+    )
 
 
 def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) -> Any:  # noqa: ANN401  a Source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class FileOpener:
     """A file to be read: ``path`` for messages, its size, and how to open it (once per task, from the task's thread).
 
     The file object must be able to seek. ``chunk_bytes`` and ``max_line_bytes`` bound the memory of one task.
+    ``modified_at`` (aware UTC, of the plan) is None where nobody knows it.
     """
 
     path: str
@@ -31,6 +33,7 @@ class FileOpener:
     open: Callable[[], BinaryIO]
     chunk_bytes: int = CHUNK_BYTES
     max_line_bytes: int = MAX_LINE_BYTES
+    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Chunk:
     columns does not tell. ``offsets`` (Int64, one per row, rising, named ``_source_offset``) is the
     byte where the row's line starts in the uncompressed NDJSON file, or the row's number, from 0, in a CSV or Parquet
     file. ``rejects`` are the rows beside them that were set aside, as ``etl.rejects.reject_schema`` says, without
-    ``_source_file``; None where every row is in ``frame``. ``wide`` as in a Survey, of these rows.
+    ``_source_file``; None where every row is in ``frame``. ``wide`` are integer fields in which ``frame`` has a number
+    beyond 2**53, as in a Survey; looked for only where the contract lets integers become floats.
     """
 
     frame: pl.DataFrame

@@ -24,7 +24,7 @@ from etl.sinks.delta_files import StagingPlan, describe_file, nan_observer, writ
 from etl.sinks.delta_log import Action, DeltaLog, Head
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_revision import TableRevision
-from etl.sinks.delta_types import from_delta_fields, merge_fields, to_delta_fields
+from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -134,7 +134,7 @@ class DeltaSink:
         given = rows.collect_schema()
         target = self._prepared[1] if self._prepared and self._prepared[0][1] == given else self.prepare(given)
         names = [name for name in target if name in given]
-        types = to_polars({name: target[name] for name in names})
+        types = to_polars(stored({name: target[name] for name in names}))
         look, nan_columns = nan_observer()
         seen = observed(rows, lambda frame: tally.add_of_files("written", rows_by_file(frame)))
         fitted = observed(_fit(seen.select(names), types), look)
@@ -150,7 +150,7 @@ class DeltaSink:
         self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
         revision = TableRevision(self._log, head, edit, self._site.storage, self._site.storage_options)
         if not revision.removes:
-            return (), None
+            return (), Revision((), head.version, is_data_change=False) if revision.retypes else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
         files = self._write(batch_id, f"{attempt[:16]}-old", rows, nan_columns)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from etl.errors import ConfigError
 from etl.formats import FORMATS
+from etl.formats.log_formats import format_from
+from etl.formats.log_lines import LogFormat
 from etl.model import ReadLimit
 from etl.options import DurationS, Options
+from etl.schema_contract import EVOLVE, SchemaContract
 from etl.sources.file_pattern import parse_pattern
 
 
@@ -19,15 +23,34 @@ class ArchiveTo(Options):
     archive: str = Field(min_length=1, description="folder or URL; the path below the source's root is kept")
 
 
+BulkName = Literal["ndjson", "json", "csv", "tsv", "parquet", "avro", "arrow", "text", "binary", "xlsx"]
+LogName = Literal["lines", "common", "combined", "syslog_rfc3164", "syslog_rfc5424", "logfmt", "cri"]
+
+
+class LogPattern(Options):
+    """A format of log lines that is spelt out."""
+
+    regex: str | None = Field(default=None, description="an expression that matches a whole line; named groups")
+    grok: str | None = Field(default=None, description="the same with patterns by name: %{IP:client}")
+
+    @model_validator(mode="after")
+    def _is_one_pattern(self) -> LogPattern:
+        if (self.regex is None) == (self.grok is None):
+            raise ValueError("give either `regex` or `grok`")
+        return self
+
+    def made(self, options: Mapping[str, Any], contract: SchemaContract = EVOLVE) -> LogFormat:
+        """Return the format. Raises ConfigError."""
+        return format_from(self.model_dump(exclude_none=True), options, contract)
+
+
 class FileOptions(Options):
     """Files, each read once, discovered incrementally."""
 
     path: str | None = Field(default=None, description="a file, a folder (all below it) or a glob: * ? [abc] {a,b} **")
     include: list[str] = Field(default_factory=list, description="several paths, instead of `path`")
     exclude: list[str] = Field(default_factory=list, description="globs; one without '/' goes by the file's name alone")
-    format: Literal["ndjson", "csv", "tsv", "parquet"] | None = Field(
-        default=None, description="default: by the file's extension"
-    )
+    format: BulkName | LogName | LogPattern | None = Field(default=None, description="default: by the file's extension")
     format_options: dict[str, Any] = Field(default_factory=dict)
     compression: Literal["auto"] = "auto"
     identity: Literal["path", "path_and_version", "content"] = "path"
@@ -64,6 +87,8 @@ class FileOptions(Options):
             return value
         if info.data["format"] is None:
             raise ValueError("needs `format`: the options belong to one of them")
+        if isinstance(info.data["format"], LogPattern):
+            return value
         try:
             FORMATS[info.data["format"]].options_model.model_validate(value)
         except ValidationError as exc:
@@ -77,6 +102,15 @@ class FileOptions(Options):
         if value != "ignore" and info.data.get("identity", "path_and_version") != "path_and_version":
             raise ValueError("needs `identity: path_and_version`, the only one that sees changes")
         return value
+
+    @model_validator(mode="after")
+    def _pattern_is_sound(self) -> FileOptions:
+        if isinstance(self.format, LogPattern):
+            try:
+                self.format.made(self.format_options)
+            except ConfigError as exc:
+                raise ValueError(f"{exc.message}; {exc.hint}") from exc
+        return self
 
     @model_validator(mode="after")
     def _names_files_in_one_way(self) -> FileOptions:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -23,6 +23,7 @@ from etl.sources.file_places import Places
 from etl.sources.file_survey import FileSurvey
 from etl.sources.file_units import FileUnits, UnitRow
 from etl.sources.parallel import in_order
+from etl.sources.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,12 +59,20 @@ class FileReader:
         self._chunk_bytes = max(1 << 16, min(CHUNK_BYTES, site.memory_bytes // _MEMORY_SHARE))
         self._contract = site.contract
         self._formats = FileFormats(options.format, options.format_options, site.contract)
+        self._ahead: ReadAhead[Piece] = ReadAhead()
 
-    def read(self, units: FileUnits, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
+    def read(
+        self,
+        units: FileUnits,
+        known: Survey,
+        system: tuple[str, ...],
+        tally: Tally,
+        following: Callable[[], FileUnits | None] = lambda: None,
+    ) -> Reading:
         """Return the rows of the units in their order. *Repeat*: the same rows, or an error.
 
-        Streaming raises SourceChangedError, SchemaDriftError, UnreadableFileError, RowError and SourceError, each as
-        itself.
+        Once they are taken, those of the ``following`` units are begun. Streaming raises SourceChangedError,
+        SchemaDriftError, UnreadableFileError, RowError and SourceError, each as itself.
         """
         from polars.io.plugins import register_io_source
 
@@ -75,7 +84,15 @@ class FileReader:
             wanted: list[str] | None, predicate: pl.Expr | None, most: int | None, _: int | None
         ) -> Iterator[pl.DataFrame]:
             finish = partial(_finished, wanted=wanted, predicate=predicate)
-            with closing(in_order(self._jobs(units, columns, finish), WORKERS)) as pieces:
+
+            def begun(some: FileUnits) -> Generator[Piece, None, None]:
+                return in_order(self._jobs(some, columns, finish), WORKERS)
+
+            def key(some: FileUnits) -> object:
+                return some.columns, known, known.unreadable, system, wanted
+
+            ahead = self._ahead.take(key(units)) if predicate is None else None
+            with closing(ahead or begun(units)) as pieces:
                 for piece in pieces:
                     self._count(piece, counts, tally, units)
                     reading.wide |= piece.wide
@@ -88,9 +105,15 @@ class FileReader:
                     if most == 0:
                         return
             reading.bytes_read = units.size_bytes
+            if predicate is None and most is None and (next_units := following()) is not None:
+                self._ahead.begin(key(next_units), begun(next_units))
 
         reading = Reading(register_io_source(stream, schema=columns.polars_schema), {"rows": counts})
         return reading
+
+    def close(self) -> None:
+        """End what was begun ahead. *Repeat*: safe."""
+        self._ahead.close()
 
     def survey(self, units: FileUnits, known: Survey | None, now: datetime) -> Survey:
         """Return ``known`` evolved by every unit. Raises as the format does, NotReadyError and SourceChangedError."""
@@ -206,7 +229,9 @@ class FileReader:
                 missing.append(gone.path)
 
     def _opener(self, unit: UnitRow) -> FileOpener:
-        return FileOpener(unit.path, unit.size_bytes, partial(self._open, unit), self._chunk_bytes)
+        modified_at = datetime.fromtimestamp(unit.modified_ns // 1_000_000_000, UTC)
+        open_it = partial(self._open, unit)
+        return FileOpener(unit.path, unit.size_bytes, open_it, self._chunk_bytes, modified_at=modified_at)
 
     def _open(self, unit: UnitRow) -> BinaryIO:
         try:

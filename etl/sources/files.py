@@ -60,6 +60,7 @@ class FileSource:
         self._backlog: list[FoundFile] = []
         self._backlog_until = float("-inf")
         self._is_fresh = False
+        self._limit: ReadLimit | None = None
         _refuse_archive_inside(options, self._places, self._listing)
 
     @property
@@ -83,6 +84,7 @@ class FileSource:
         source cannot be listed, ConfigError for a limit that cannot be kept.
         """
         self._options.check_limit(limit)
+        self._limit = limit
         self._ledger.load()
         if self._is_first_look(after):
             self._ledger.record_start(self._listing.find(self._ledger_names))
@@ -101,6 +103,10 @@ class FileSource:
         self._ledger.remember(batch_id, units)
         self._selection.duplicates.clear()
         self._backlog = [file for file in self._backlog if not self._selection.is_settled(file)]
+
+    def watched(self) -> tuple[str, ...]:
+        """Return the local folders that the patterns start from, as far as they are there."""
+        return self._listing.local_roots(self._site.folder)
 
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Return the same units as they are now, without those that are not ready.
@@ -141,7 +147,18 @@ class FileSource:
 
     def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         """Return the rows of the units, in order. *Repeat*: gives the same rows again, or raises."""
-        return self._reader.read(FileUnits.from_json(planned.units), known, system, tally)
+        return self._reader.read(FileUnits.from_json(planned.units), known, system, tally, self._following)
+
+    def _following(self) -> FileUnits | None:
+        """Guess which units the next plan names; None where nothing waits, or where looking is not for nothing."""
+        options = self._options
+        if options.identity == "content" or options.stable_for or self._limit is None or self._limit.max_rows:
+            return None
+        return (self._selection.take(self._backlog, self._limit) or None) if self._backlog else None
+
+    def close(self) -> None:
+        """Let go of what was begun ahead. *Repeat*: safe."""
+        self._reader.close()
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Keep, archive or delete the files of a committed batch. *Repeat*: safe."""

@@ -13,8 +13,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from etl.checkpoint.folder import open_checkpoint
-from etl.engine import Bounds, open_runner, run
-from etl.model import Json
+from etl.engine import open_runner, run
+from etl.model import Bounds, Json
 from etl.progress import Silent
 from etl.seam import Seam
 from tests.faults.crash_lab import memory_rows

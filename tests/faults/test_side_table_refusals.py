@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import TableStateError
-from etl.model import PROVENANCE_COLUMNS, BatchResult
+from etl.model import PROVENANCE_COLUMNS, BatchResult, Bounds
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.testing import MemorySource, memory_pipeline

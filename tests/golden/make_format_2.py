@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import StorageError
-from etl.model import PROVENANCE_COLUMNS
+from etl.model import PROVENANCE_COLUMNS, Bounds
 from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from etl.committing import with_settled
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import StorageError
-from etl.model import Manifest, Revision, StagedFile
+from etl.model import Bounds, Manifest, Revision, StagedFile
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.testing import crash_at

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from etl.balance import Tally
-from etl.engine import Bounds, open_runner, run
+from etl.engine import open_runner, run
 from etl.errors import FencedError, SourceChangedError, StorageError
-from etl.model import BatchPlan, BatchResult, PlannedInput
+from etl.model import BatchPlan, BatchResult, Bounds, PlannedInput
 from etl.progress import Silent
 from etl.schema_contract import Survey
 from etl.seam import Seam
