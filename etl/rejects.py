@@ -27,6 +27,10 @@ Form: TypeAlias = Literal["text", "json", "file"]
 """What ``raw`` holds: the record's own bytes, the row as JSON (formats without text, expectations), nothing."""
 
 
+PART = '{"is_part": true}'
+"""The context of a row that was rejected behind a transform that makes several rows of one: the others went on."""
+
+
 def reject_schema() -> dict[str, Any]:
     """Return the columns of rejected rows, as Polars types.
 

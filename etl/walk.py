@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
-from etl.errors import FencedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
 from etl.progress import Stopwatch
+from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, restore_source, take_stock
 from etl.schema_contract import Survey
 from etl.staging import Flow, as_planned, known_at, stage_batch
@@ -187,6 +188,11 @@ class Runner:
                 amendments += 1
                 refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
                 plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
+            except EtlError as exc:
+                if not is_refused(plan, exc) or plan.batch_id in self._checkpoint.manifests.log.revisions():
+                    raise  # with a manifest, a table may have the batch already
+                self._has_stray_files = True
+                plan = self._amend(withdrawn(plan, self._flow.source_name, exc), f"its rows stay: {exc.message}")
             else:
                 self._has_stray_files |= staged.was_retried
                 return plan, staged.manifest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +119,7 @@ def paths(planned: PlannedInput) -> list[str]:
 def through_json(planned: PlannedInput) -> PlannedInput:
     """Return the plan as a record gives it back."""
     units = json.loads(json.dumps(planned.units, ensure_ascii=False).encode())
-    return PlannedInput(planned.span, units, planned.files, planned.size_bytes)
+    return replace(planned, units=units)
 
 
 def planned(walk: Walk) -> PlannedInput:

@@ -43,6 +43,8 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
     quarantine = fixed.quarantine if fixed is not None else QuarantineOptions()
     sink = _sink(document, content.get("sink"), quarantine, project)
     _check_expectations(document, () if fixed is None else fixed.expect)
+    if source is not None and sink is not None:
+        _check_provenance(document, source.options, sink.options)
     if document.faults or fixed is None or source is None or sink is None:
         return None
     return PipelineSpec(
@@ -153,6 +155,14 @@ def _check_expectations(document: Document, expected: Sequence[ExpectationOption
     for place, name in enumerate(names):
         if name in names[:place]:
             document.fault(("expect", place, "name"), f"'{name}' is the name of expectation {names.index(name)} too")
+
+
+def _check_provenance(document: Document, source: Options, sink: Options) -> None:
+    """Refuse a table that does not keep what the source finds its earlier rows by."""
+    if getattr(source, "needs_provenance", False) and not getattr(sink, "provenance", True):
+        document.fault(
+            ("sink", "provenance"), "`on_change: replace_rows` finds rows by their _source_file; leave it true"
+        )
 
 
 def _sink(document: Document, content: object, quarantine: QuarantineOptions, project: Project) -> SinkSpec | None:

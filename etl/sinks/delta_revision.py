@@ -63,6 +63,12 @@ class TableRevision:
 
     def _touched(self, live: pl.DataFrame) -> list[dict[str, Any]]:
         """Return the files that hold rows to be changed: all for a type, else by their statistics, then their rows."""
+        if self._edit.files and _FROM not in self._before:
+            raise SinkError(
+                f"the table has no {_FROM}, by which the rows of a file are found",
+                where=self._storage.url,
+                hint="set `sink.provenance: true`, keep the column through the transforms and build the table anew",
+            )
         rows = live.to_dicts()
         if self.retypes:
             return rows
@@ -80,8 +86,6 @@ class TableRevision:
 
         rows = self._read(file)
         column, wanted = (_FROM, self._edit.files) if self._edit.files else (_MARKED_BY, self._edit.marks)
-        if column not in rows.collect_schema():
-            return False
         found = rows.filter(pl.col(column).is_in(list(wanted))).select(pl.len()).collect()
         return bool(found.item())
 

@@ -16,6 +16,12 @@ from etl.options import DurationS, Options
 from etl.schema_contract import EVOLVE, SchemaContract
 from etl.sources.file_pattern import parse_pattern
 
+LINE_FORMATS = (
+    *("ndjson", "csv", "tsv", "text", "lines", "common", "combined"),
+    *("syslog_rfc3164", "syslog_rfc5424", "logfmt"),
+)
+"""The formats whose files can grow at their end: a record ends with its line. So do those of patterns."""
+
 
 class ArchiveTo(Options):
     """Where files go once their batch is committed."""
@@ -54,7 +60,9 @@ class FileOptions(Options):
     format_options: dict[str, Any] = Field(default_factory=dict)
     compression: Literal["auto"] = "auto"
     identity: Literal["path", "path_and_version", "content"] = "path"
-    on_change: Literal["ignore", "fail", "reingest"] = "ignore"
+    on_change: Literal["ignore", "fail", "append_tail", "replace_rows", "reingest"] = Field(
+        default="ignore", description="what a known file is whose size, time or ETag is another"
+    )
     order: Literal["modified", "name"] = "modified"
     stable_for: DurationS = 0.0
     unready_for: DurationS = Field(
@@ -101,7 +109,15 @@ class FileOptions(Options):
     def _changes_are_seen(cls, value: str, info: ValidationInfo) -> str:
         if value != "ignore" and info.data.get("identity", "path_and_version") != "path_and_version":
             raise ValueError("needs `identity: path_and_version`, the only one that sees changes")
+        if value == "append_tail":
+            _refuse_without_tails(info.data)
         return value
+
+    @model_validator(mode="after")
+    def _keeps_files_that_grow(self) -> FileOptions:
+        if self.on_change == "append_tail" and self.after_commit != "keep":
+            raise ValueError("`on_change: append_tail` needs `after_commit: keep`: a file grows in its place")
+        return self
 
     @model_validator(mode="after")
     def _pattern_is_sound(self) -> FileOptions:
@@ -119,6 +135,11 @@ class FileOptions(Options):
         return self
 
     @property
+    def needs_provenance(self) -> bool:
+        """Whether rows of earlier batches are found by the file that they came from."""
+        return self.on_change == "replace_rows"
+
+    @property
     def patterns(self) -> list[str]:
         """The patterns to list."""
         return [self.path] if self.path is not None else self.include
@@ -131,3 +152,14 @@ class FileOptions(Options):
                 where="batch.max_rows",
                 hint="use max_bytes or max_files",
             )
+
+
+def _refuse_without_tails(options: Mapping[str, Any]) -> None:
+    """Refuse to read tails of what cannot be read from its middle on. Raises ValueError."""
+    name, given = options.get("format"), options.get("format_options", {})
+    if isinstance(name, str) and name not in LINE_FORMATS:
+        raise ValueError(f"append_tail reads {', '.join(LINE_FORMATS)}; {name} files cannot be read from a middle on")
+    if str(given.get("encoding", "")).startswith("utf-16"):
+        raise ValueError("append_tail cannot tell where a line of UTF-16 ends")
+    if given.get("multiline") is not None:
+        raise ValueError("append_tail cannot tell whether a record of several lines has ended")

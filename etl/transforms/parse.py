@@ -59,6 +59,11 @@ class Parse:
             options.format, options.format_options, schema or None, is_kept=options.keep, where=self._where
         )
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether a row that does not parse may have to be kept as it came from the source."""
+        return self._options.otherwise == "quarantine"
+
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return ``given`` and the columns. Raises ConfigError for a column that is no text, a name that is taken."""
         import polars as pl

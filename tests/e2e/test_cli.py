@@ -13,7 +13,21 @@ import pytest
 
 from tests.e2e.conftest import ENVIRONMENT, ROOT
 
-COMMANDS = ("init", "validate", "plan", "preview", "run", "status", "history", "trace", "query", "schema", "doctor")
+COMMANDS = (
+    "init",
+    "infer",
+    "validate",
+    "plan",
+    "preview",
+    "run",
+    "status",
+    "history",
+    "trace",
+    "query",
+    "quarantine",
+    "schema",
+    "doctor",
+)
 HEAVY = ("polars", "deltalake", "pyarrow", "fsspec", "sqlglot", "pydantic", "yaml", "rich")
 
 

@@ -23,9 +23,9 @@ QUICK = {("kill_after", "memory"), ("torn", "memory"), ("kill_before", "files")}
 class Lab:
     """The forking process: one request, one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.faults.crash_lab") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crash_lab"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def run(self, folder: Path, pipeline: str, at: int | str = 0, failure: str = "kill_before") -> dict[str, Any]:

@@ -64,7 +64,8 @@ CONTRACTS = {
 
 def numbered(content: list[list[str]]) -> list[list[str]]:
     """Give every object an id of its own, first, so that no two rows are alike and the column is always there."""
-    number, found = 0, []
+    number = 0
+    found: list[list[str]] = []
     for file in content:
         found.append([])
         for line in file:

@@ -87,47 +87,6 @@ def test_lossless_means_every_value_fits(found: str, known: str, *, fits: bool) 
     assert is_lossless(found, known) is fits
 
 
-def test_what_is_neither_declared_nor_seen_is_to_be_inferred() -> None:
-    assert carried_on(None, None, EVOLVE) is None
-
-
-def test_an_inferred_schema_goes_on_as_it_was() -> None:
-    before = Survey({"id": "int64"}, frozenset({"id"}))
-    assert carried_on(None, before, STRICT) == before
-
-
-def test_a_declared_schema_begins_as_it_is_declared() -> None:
-    declared: Schema = {"id": "int64"}
-    assert carried_on(declared, None, EVOLVE) == Survey({"id": "int64"})
-    assert carried_on(declared, None, RESCUE) == Survey({"id": "int64", "_rescued_data": "string"})
-    assert declared == {"id": "int64"}
-
-
-def test_a_strict_schema_is_the_declared_one_whatever_was_before() -> None:
-    before = Survey({"id": "float64", "more": "date"}, frozenset({"id"}))
-    assert carried_on({"id": "int64"}, before, STRICT) == Survey({"id": "int64"})
-
-
-def test_a_declared_schema_keeps_what_evolution_made_of_it() -> None:
-    before = Survey({"id": "float64", "s": {"struct": {"a": "int64", "b": "date"}}, "more": "date"}, frozenset({"s.a"}))
-    declared: Schema = {"id": "int64", "s": {"struct": {"a": "int64"}}}
-    assert carried_on(declared, before, EVOLVE) == Survey(
-        {"id": "float64", "s": {"struct": {"a": "int64", "b": "date"}}, "more": "date"}, frozenset({"s.a"})
-    )
-
-
-def test_a_declaration_that_was_edited_against_what_evolved_wins() -> None:
-    before = Survey({"id": "float64", "at": "date"})
-    edited: Schema = {"id": "string", "at": "date", "new": "int8"}
-    assert carried_on(edited, before, EVOLVE) == Survey({"id": "string", "at": "date", "new": "int8"})
-
-
-@pytest.mark.parametrize("contract", [SchemaContract("evolve", "quarantine"), SchemaContract("ignore", "widen")])
-def test_a_contract_that_evolves_in_one_way_keeps_what_evolved(contract: SchemaContract) -> None:
-    before = Survey({"id": "float64"})
-    assert carried_on({"id": "int64"}, before, contract) == before
-
-
 def surveyed(schema: Schema, *wide: str) -> Survey:
     return Survey(schema, frozenset(wide))
 
@@ -182,3 +141,44 @@ def test_surveys_fold_as_far_as_the_contract_lets_the_schema_evolve() -> None:
 def test_files_that_either_survey_could_not_read_are_kept() -> None:
     known, found = Survey({}, unreadable={"f": "cut off"}), Survey({}, unreadable={"g": "empty"})
     assert fold(known, found) == Survey({}, unreadable={"f": "cut off", "g": "empty"})
+
+
+def test_what_is_neither_declared_nor_seen_is_to_be_inferred() -> None:
+    assert carried_on(None, None, EVOLVE) is None
+
+
+def test_an_inferred_schema_goes_on_as_it_was() -> None:
+    before = Survey({"id": "int64"}, frozenset({"id"}))
+    assert carried_on(None, before, STRICT) == before
+
+
+def test_a_declared_schema_begins_as_it_is_declared() -> None:
+    declared: Schema = {"id": "int64"}
+    assert carried_on(declared, None, EVOLVE) == Survey({"id": "int64"})
+    assert carried_on(declared, None, RESCUE) == Survey({"id": "int64", "_rescued_data": "string"})
+    assert declared == {"id": "int64"}
+
+
+def test_a_strict_schema_is_the_declared_one_whatever_was_before() -> None:
+    before = Survey({"id": "float64", "more": "date"}, frozenset({"id"}))
+    assert carried_on({"id": "int64"}, before, STRICT) == Survey({"id": "int64"})
+
+
+def test_a_declared_schema_keeps_what_evolution_made_of_it() -> None:
+    before = Survey({"id": "float64", "s": {"struct": {"a": "int64", "b": "date"}}, "more": "date"}, frozenset({"s.a"}))
+    declared: Schema = {"id": "int64", "s": {"struct": {"a": "int64"}}}
+    assert carried_on(declared, before, EVOLVE) == Survey(
+        {"id": "float64", "s": {"struct": {"a": "int64", "b": "date"}}, "more": "date"}, frozenset({"s.a"})
+    )
+
+
+def test_a_declaration_that_was_edited_against_what_evolved_wins() -> None:
+    before = Survey({"id": "float64", "at": "date"})
+    edited: Schema = {"id": "string", "at": "date", "new": "int8"}
+    assert carried_on(edited, before, EVOLVE) == Survey({"id": "string", "at": "date", "new": "int8"})
+
+
+@pytest.mark.parametrize("contract", [SchemaContract("evolve", "quarantine"), SchemaContract("ignore", "widen")])
+def test_a_contract_that_evolves_in_one_way_keeps_what_evolved(contract: SchemaContract) -> None:
+    before = Survey({"id": "float64"})
+    assert carried_on({"id": "int64"}, before, contract) == before

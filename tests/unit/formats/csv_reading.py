@@ -37,7 +37,7 @@ class Outcome:
         return [reject[0] for reject in self.rejects]
 
 
-def opener(content: bytes, **bounds: int) -> FileOpener:
+def opener(content: bytes, **bounds: Any) -> FileOpener:
     """Return a file of these bytes."""
     return FileOpener("in/f", len(content), lambda: io.BytesIO(content), **bounds)
 
