@@ -110,13 +110,13 @@ def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Man
         may_widen = any(change.before is not None for change in changes)
         table_schema = flow.sink.prepare(rows.collect_schema(), may_widen=may_widen)
         files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
+        old, revision = flow.sink.revise(plan.batch_id, attempt, Edit(table_schema, frozenset(planned.replaces)))
+        counts, by_file = _balanced(flow, plan, tally)
+        sides = _stage_side(flow, plan, attempt, tally)
     except BaseException as exc:
         if is_failure_of_polars(exc):
             raise _explained(exc, flow, plan, known) from exc
         raise
-    old, revision = flow.sink.revise(plan.batch_id, attempt, Edit(table_schema, frozenset(planned.replaces)))
-    counts, by_file = _balanced(flow, plan, tally)
-    sides = _stage_side(flow, plan, attempt, tally)
     return Manifest(
         batch_id=plan.batch_id,
         attempt=attempt,

@@ -99,9 +99,9 @@ def test_both_tables_are_there_to_be_asked(etl: Etl) -> None:
     first = len(json.dumps(FILES[0][0])) + 1
     second = len(json.dumps(FILES[1][0])) + 1
     assert [tuple(row.values()) for row in aside] == [
-        ("0-1", "paid", "paid: amount >= 0", '{"id": 2, "amount": -1.0, "kind": "z"}', "landing/0.ndjson", first,
+        ("0-1", "paid", "paid: amount >= 0", '{"id": 2, "amount": -1, "kind": "z"}', "landing/0.ndjson", first,
          "open"),
-        ("1-1", "paid", "paid: amount >= 0", '{"id": 5, "amount": null, "kind": "a", "note": "é"}',
+        ("1-1", "paid", "paid: amount >= 0", '{"id": 5, "kind": "a", "note": "é"}',
          "landing/1.ndjson", second, "open"),
     ]  # fmt: skip
 

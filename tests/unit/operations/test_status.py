@@ -78,7 +78,7 @@ def test_a_failed_run_is_told_with_its_hint(home: Workspace, run_all: Any, put_o
 
     assert (found.state, found.lag_files) == ("failed", 1)
     assert found.last_error is not None
-    assert found.last_error.where == "landing/orders/3.ndjson:1"
+    assert found.last_error.where == "silver.orders__quarantine"
     assert found.last_error.hint
 
 

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from etl.balance import Tally
-from etl.errors import RowError, SchemaDriftError, SourceChangedError, SourceError
+from etl.errors import SchemaDriftError, SourceChangedError, SourceError
 from etl.model import ReadLimit
 from etl.schema_contract import Survey
 from etl.sources.contract import SourceSite
@@ -199,15 +199,19 @@ def test_the_schema_is_that_of_all_files_together(landing: Landing) -> None:
     }
 
 
-def test_errors_of_a_format_reach_the_reader_as_themselves(landing: Landing) -> None:
+def test_errors_and_rejects_of_a_format_reach_the_reader(landing: Landing) -> None:
     landing.put_bytes("a.jsonl", b'{"id": 1}\n{"id": 2, "new": 3}\n')
     landing.put_bytes("b.jsonl", b'{"id": 1}\n{"id": "two"}\n')
     walk = landing.run(include=["in/a.jsonl"])
     with pytest.raises(SchemaDriftError):
         read(walk, planned(walk))
     walk = landing.run(include=["in/b.jsonl"])
-    with pytest.raises(RowError, match=r"in/b\.jsonl"):
-        read(walk, planned(walk))
+    tally = Tally()
+    reading = walk.source.read(planned(walk), Survey({"id": "int64"}), (), tally)
+    assert reading.rows.collect()["id"].to_list() == [1]
+    rejected = tally.rejected.take()
+    assert rejected.select("_source_file", "_source_offset", "rule").rows() == [("in/b.jsonl", 10, "type")]
+    assert tally.by_file() == {"in/b.jsonl": {"read": 2, "quarantined": 1}}
 
 
 def test_a_file_that_may_not_be_read_is_a_source_error(landing: Landing) -> None:

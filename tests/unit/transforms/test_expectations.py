@@ -135,7 +135,7 @@ def test_a_row_is_set_aside_as_it_came_from_the_source() -> None:
     _, tally = passed(source_of(), rule("known", "kind <> 'z'"))
     (rejected,) = tally.rejected.take().to_dicts()
     assert rejected == {
-        "raw": b'{"id": 4, "amount": -2.0, "kind": "z"}',
+        "raw": b'{"id": 4, "amount": -2, "kind": "z"}',
         "form": "json",
         "context": None,
         "_source_file": "memory:0",
