@@ -1,5 +1,5 @@
 """Where rows come from. The registry is a literal: a new source is one file and one line here."""
 
-from etl.sources.files import FileSource
+from etl.registry import Registry
 
-SOURCES = {"files": FileSource}
+SOURCES = Registry({"files": "etl.sources.files:FileSource"})
