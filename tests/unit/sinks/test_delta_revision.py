@@ -181,7 +181,8 @@ def test_files_without_such_rows_are_left_alone_though_their_bounds_do_not_tell(
 def test_a_table_without_provenance_has_no_rows_of_a_file(tmp_path: Path) -> None:
     sink = make_sink(tmp_path)
     append(sink, 0, pl.DataFrame({"id": [1]}))
-    assert revised(sink, 1, Edit({"id": "int64"}, files=frozenset({"in/a"}))) == ((), None)
+    with pytest.raises(SinkError, match="the table has no _source_file"):
+        revised(sink, 1, Edit({"id": "int64"}, files=frozenset({"in/a"})))
 
 
 def test_a_table_that_is_not_there_or_that_nothing_is_asked_of_stays(tmp_path: Path) -> None:
