@@ -31,7 +31,11 @@ values = st.one_of(
     st.sampled_from(["x", "", "7", None, True, False]),
     st.sampled_from([[1], [1.5], ["a"], [], [None], {"u": 1}, {"u": 0.5, "v": "w"}, {}]),
 )
-rows = st.dictionaries(st.sampled_from(["a", "b", "c", "new"]), values, max_size=3)
+nested = st.sampled_from(
+    [{"u": 1}, {"u": 0.5}, {"v": "w"}, {"u": 2, "v": "w"}, {"w": [{"p": 1}]}, {"w": [{"p": 0.5, "q": 1}, None]}, None]
+)
+flat = st.dictionaries(st.sampled_from(["a", "b", "c", "new"]), values, max_size=3)
+rows = st.one_of(flat, flat, st.tuples(flat, nested).map(lambda pair: {**pair[0], "s": pair[1]}))
 lines = st.one_of(
     rows.map(json.dumps),
     rows.map(json.dumps),
