@@ -120,9 +120,16 @@ def multiset(table: Path, leave_out: tuple[str, ...]) -> Counter[str]:
     if not table.exists():
         return Counter()
     return Counter(
-        json.dumps({name: value for name, value in sorted(row.items()) if value is not None}, default=str)
+        json.dumps(pruned(row), default=str, sort_keys=True)
         for row in table_rows(table, leave_out)
     )
+
+
+def pruned(value: Any) -> Any:
+    """Leave out what is null: the file of an earlier batch lacks the fields that a later one brought."""
+    if isinstance(value, dict):
+        return {name: pruned(below) for name, below in value.items() if below is not None}
+    return [pruned(item) for item in value] if isinstance(value, list) else value
 
 
 def check(content: list[list[str]], cuts: set[int], contract: str) -> None:
