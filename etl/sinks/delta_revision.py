@@ -187,7 +187,7 @@ class TableRevision:
 
 
 def has_other_type(before: TypeTree, after: TypeTree) -> bool:
-    """Tell whether a column, or something in it, has another type ``after``; a struct with more fields alone has not."""
+    """Tell whether a column, or something in it, has another type ``after``; more fields in a struct are none."""
     if is_list(before) and is_list(after):
         return has_other_type(before["list"], after["list"])
     if is_struct(before) and is_struct(after):
