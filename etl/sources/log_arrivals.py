@@ -1,0 +1,179 @@
+"""Files that no log is known by: which of them are new logs, and which are older ones under another name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from datetime import datetime
+
+from etl.errors import SourceError
+from etl.sources.file_names import from_text, join, split, to_text
+from etl.sources.log_borders import last_line_end
+from etl.sources.log_handles import LogHandles
+from etl.sources.log_identity import (
+    HEAD_BYTES,
+    Content,
+    Status,
+    is_of_family,
+    is_whole,
+    mark_of,
+    open_content,
+    rotated_from,
+)
+from etl.sources.log_options import LogOptions
+from etl.sources.log_positions import LogPositions
+from etl.sources.log_search import SURE_BYTES, Candidate, LogSearch, folders_of
+from etl.sources.log_tail import Tail
+
+_FOREIGN_ENDINGS = (".bz2", ".xz", ".lz4", ".lzma", ".zip", ".Z")
+UNDECIDED_S = 60.0
+"""For so long after its last write, compressed data that breaks off counts as being written."""
+
+
+class LogArrivals:
+    """The judgement of one source on unknown files. ``notes`` are for people."""
+
+    def __init__(self, options: LogOptions, positions: LogPositions, handles: LogHandles, search: LogSearch) -> None:
+        self._options = options
+        self._positions = positions
+        self._handles = handles
+        self._search = search
+        self._passed_over: dict[str, tuple[Status, str]] = {}
+        self.notes: list[str] = []
+
+    def first(self, found: Sequence[Candidate]) -> list[Tail]:
+        """Return the logs of the first look of all that are not read from their beginning.
+
+        Under ``read_from: end`` those are all that the patterns take, each with what is whole so far behind it. Files
+        beside them that were rotated away before and that no pattern takes are known and never read.
+        """
+        tails = []
+        if self._options.read_from == "end":
+            tails = [self._at_end(each) for each in found]
+        paths = {each.path for each in found}
+        beside = [each for each in self._search.beside(folders_of(paths)) if each.path not in paths]
+        origins: dict[str, int] = {}
+        for each in sorted(beside, key=lambda each: (-each.status.modified_ns, each.path)):
+            origin = next(iter(self._older_names(each.path, paths)), None)
+            if origin is not None:
+                tails.append(self._skipped(each, origin, -origins.get(origin, 0)))
+                origins[origin] = origins.get(origin, 0) + 1
+        return tails
+
+    def is_missed(self, candidate: Candidate, origins: set[str]) -> bool:
+        """Tell whether a file that no pattern takes was one of the logs between two looks, and rotated away."""
+        started_at = self._positions.started_at
+        is_younger = started_at is None or candidate.status.modified_ns >= started_at.timestamp() * 1e9
+        return is_younger and bool(self._older_names(candidate.path, origins))
+
+    def take(self, fresh: Iterable[Candidate], now: datetime) -> list[Tail]:
+        """Follow the unknown files that are new logs, oldest first, and return them."""
+        ordered = sorted(fresh, key=lambda each: (each.status.modified_ns, each.path))
+        paths = {each.path for each in ordered}
+        return [tail for each in ordered if (tail := self._taken(each, paths, now)) is not None]
+
+    def why_passed_over(self, path: str) -> str | None:
+        """Return why a file is not followed, None where it was not judged."""
+        return self._passed_over[path][1] if path in self._passed_over else None
+
+    def _taken(self, candidate: Candidate, paths: set[str], now: datetime) -> Tail | None:
+        status, reason = self._passed_over.get(candidate.path, (None, ""))
+        if status == candidate.status:
+            return None
+        age_s = now.timestamp() - candidate.status.modified_ns / 1e9
+        if self._options.ignore_older is not None and age_s > self._options.ignore_older:
+            self._passed_over[candidate.path] = (candidate.status, "its last write is older than `ignore_older`")
+            return None
+        if (known := self._revived(candidate)) is not None:
+            return known
+        reason = self._why_not(candidate, age_s)
+        if reason:
+            if not reason.startswith("waiting"):
+                self._passed_over[candidate.path] = (candidate.status, reason)
+            return None
+        self._passed_over.pop(candidate.path, None)
+        origins = self._older_names(candidate.path, paths | self._positions.generations.keys())
+        origin = origins[-1] if origins else candidate.path
+        return self._positions.new(origin, candidate.path, candidate.status.identity)
+
+    def _revived(self, candidate: Candidate) -> Tail | None:
+        """Return a log that was taken for gone and is here, without doubt: its folder was away, or it was packed."""
+        for tail in self._positions.tails.values():
+            if tail.path is not None or tail.mark.length < SURE_BYTES:
+                continue
+            is_same = tail.identity == candidate.status.identity
+            if (is_same or _is_family(candidate.path, tail)) and self._search.holds(candidate, tail.mark):
+                self._handles.release(tail)
+                tail.is_gone = False
+                self._positions.move(tail, candidate.path, candidate.status.identity)
+                self.notes.append(f"{candidate.path}: is the log {tail.origin}, generation {tail.generation}, again")
+                return tail
+        return None
+
+    def _why_not(self, candidate: Candidate, age_s: float) -> str:
+        """Return why a file is no new log; empty where it is one."""
+        name = split(from_text(candidate.path))[1]
+        if name.endswith(_FOREIGN_ENDINGS):
+            return "a compression that is not read; gz and zst are"
+        folder, plain = split(from_text(candidate.path))[0], name.removesuffix(".gz").removesuffix(".zst")
+        if plain != name and plain in self._positions.names.get(folder, ()):
+            return "waiting: it is made of a log that is still there"
+        try:
+            with closing(open_content(self._handles.whole(candidate.path), candidate.path)) as content:
+                if content.is_packed and not is_whole(content):
+                    return (
+                        "waiting: it is being compressed" if age_s < UNDECIDED_S else "compressed data that is damaged"
+                    )
+        except FileNotFoundError:
+            return "waiting: it is gone"
+        except OSError as exc:
+            raise SourceError(
+                f"cannot be read: {exc.strerror}", where=candidate.path, hint="mend its permissions"
+            ) from exc
+        if original := self._copied(candidate):
+            return f"a copy of {original.path}"
+        return ""
+
+    def _copied(self, candidate: Candidate) -> Tail | None:
+        """Return the log, still in its place, of which a file of a rotated name is a copy: before copytruncate's cut."""
+        for path in self._older_names(candidate.path, self._positions.generations.keys()):
+            tail = self._positions.tails.get((path, self._positions.generations[path]))
+            if tail is not None and tail.path == path and tail.mark.length and self._search.holds(candidate, tail.mark):
+                return tail
+        return None
+
+    def _older_names(self, path: str, among: Iterable[str]) -> list[str]:
+        """Return the paths, of those given, from which a file may have been rotated by its name, the nearest first."""
+        folder, name = split(from_text(path))
+        names = list(rotated_from(name))
+        for each in names:
+            names += [older for older in rotated_from(each) if older not in names]
+        known = among if isinstance(among, (set, frozenset)) else set(among)
+        paths = [to_text(join(folder, each)) for each in names]
+        return [each for each in paths if each in known]
+
+    def _at_end(self, candidate: Candidate) -> Tail:
+        tail = Tail(candidate.path, 1, candidate.path, *candidate.status.identity)
+        with closing(open_content(self._handles.whole(candidate.path), candidate.path)) as content:
+            if content.is_packed:
+                return self._skipped(candidate, candidate.path, 1)
+            size = content.size()
+            tail.offset = last_line_end(content, 0, size)
+            tail.mark = mark_of(content, size)
+            tail.seen_bytes = size
+        return tail
+
+    def _skipped(self, candidate: Candidate, origin: str, generation: int) -> Tail:
+        tail = Tail(origin, generation, candidate.path, *candidate.status.identity, is_skipped=True)
+        try:
+            with closing(open_content(self._handles.whole(candidate.path), candidate.path)) as content:
+                tail.is_packed = content.is_packed
+                seen = len(content.read_at(0, HEAD_BYTES)) if content.is_packed else content.size()
+                tail.mark = mark_of(content, seen)
+        except (OSError, SourceError):
+            pass  # it cannot be read and is not to be: its inode is all that is known of it
+        return tail
+
+
+def _is_family(path: str, tail: Tail) -> bool:
+    return path == tail.origin or is_of_family(from_text(path), from_text(tail.origin))

@@ -1,0 +1,97 @@
+"""Where a log went: the files beside it, known by inode and by content."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing, suppress
+from typing import NamedTuple
+
+from etl.errors import SourceError
+from etl.sources.file_names import from_text, join, split, to_text
+from etl.sources.log_handles import LogHandles
+from etl.sources.log_identity import Mark, Status, is_marked, is_of_family, open_content, status_of
+from etl.sources.log_tail import Tail
+
+SURE_BYTES = 1024
+"""From so many equal bytes on, content alone says that two files are one log, whatever their names and inodes."""
+
+
+class Candidate(NamedTuple):
+    """A file that may be a log that is looked for. ``path`` is text; ``is_matched``: the source's patterns take it."""
+
+    path: str
+    status: Status
+    is_matched: bool = False
+
+
+class Undecided(NamedTuple):
+    """A candidate that cannot be judged yet: compressed data that is still being written, or damaged."""
+
+    path: str
+    status: Status
+
+
+class LogSearch:
+    """The search of one source."""
+
+    def __init__(self, handles: LogHandles) -> None:
+        self._handles = handles
+        self.undecided: list[Undecided] = []
+
+    def beside(self, folders: Iterable[str]) -> list[Candidate]:
+        """Return the regular files directly in some folders; a folder that is gone has none."""
+        found: list[Candidate] = []
+        for folder in sorted(set(folders)):
+            with (
+                suppress(FileNotFoundError, NotADirectoryError),
+                os.scandir(self._handles.whole(folder) or ".") as all_,
+            ):
+                for entry in all_:
+                    with suppress(FileNotFoundError):
+                        if entry.is_file(follow_symlinks=False):
+                            path = to_text(join(from_text(folder), entry.name))
+                            found.append(Candidate(path, status_of(entry.stat(follow_symlinks=False))))
+        return found
+
+    def by_identity(self, tail: Tail, candidates: Iterable[Candidate]) -> Candidate | None:
+        """Return the candidate that is the very file of a log, None where there is none."""
+        for candidate in candidates:
+            if candidate.status.identity == tail.identity and self.holds(candidate, tail.mark):
+                return candidate
+        return None
+
+    def by_content(self, tail: Tail, candidates: Iterable[Candidate]) -> Candidate | None:
+        """Return the oldest candidate that may hold a log by its name and starts with all that is known of it."""
+        if tail.mark.length == 0:
+            return None
+        for candidate in sorted(candidates, key=lambda each: (each.status.modified_ns, each.path)):
+            if self._may_be(tail, candidate) and self.holds(candidate, tail.mark):
+                return candidate
+        return None
+
+    def holds(self, candidate: Candidate, mark: Mark) -> bool:
+        """Tell whether a file starts with the bytes of a mark; ``undecided`` takes one that cannot be judged."""
+        try:
+            with closing(open_content(self._handles.whole(candidate.path), candidate.path)) as content:
+                return is_marked(content, mark)
+        except SourceError:
+            self.undecided.append(Undecided(candidate.path, candidate.status))
+        except OSError:
+            pass
+        return False
+
+    def _may_be(self, tail: Tail, candidate: Candidate) -> bool:
+        """Tell whether a file's name allows it to hold a log.
+
+        A file of the same name is another one, unless the device was renumbered or the content leaves no doubt: new
+        logs often start with the same line.
+        """
+        if candidate.path == tail.origin:
+            return candidate.status.inode == tail.inode or tail.mark.length >= SURE_BYTES
+        return is_of_family(from_text(candidate.path), from_text(tail.origin))
+
+
+def folders_of(paths: Iterable[str]) -> Iterator[str]:
+    """Return the folder of each path, as text."""
+    return (to_text(split(from_text(path))[0]) for path in paths)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.log_watch import Watch
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Watch:
+    (tmp_path / "logs").mkdir()
+    return Watch(tmp_path / "logs")
+
+
+def test_a_log_is_read_from_its_beginning_and_then_only_what_is_new(watch: Watch) -> None:
+    watch.write("a\nb\n")
+    assert watch.take() == ["a", "b"]
+    assert watch.take() == []
+    watch.write("c\n")
+    assert watch.take() == ["c"]
+    watch.restart()
+    assert watch.take() == []
+
+
+def test_a_line_is_taken_once_it_is_whole_wherever_it_was_cut(watch: Watch) -> None:
+    text = "héllo wörld\r\nnext\n"
+    raw = text.encode()
+    for cut in range(len(raw) + 1):
+        name = f"{cut}.log"
+        each = Watch(watch.root, path=name)
+        each.root = watch.root
+        with open(watch.root / name, "ab") as file:
+            file.write(raw[:cut])
+        first = each.take()
+        each.restart()
+        with open(watch.root / name, "ab") as file:
+            file.write(raw[cut:])
+        assert first + each.take() == ["héllo wörld", "next"], cut
+
+
+def test_a_rotated_log_is_drained_before_the_new_one(watch: Watch) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    watch.write("b\n")
+    watch.rename("app.log", "app.log.1")
+    watch.write("c\n")
+    assert watch.take() == ["b", "c"]
+    watch.write("d\n", "app.log.1")
+    watch.write("e\n")
+    assert watch.take() == ["d", "e"]
+    assert watch.lost == []
+
+
+def test_several_rotations_while_down_are_all_found(watch: Watch) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    watch.write("b\n")
+    watch.rename("app.log", "app.log.3")
+    watch.write("c\n", "app.log.2")
+    watch.write("d\n", "app.log.1")
+    watch.write("e\n")
+    watch.restart()
+    assert watch.take() == ["b", "c", "d", "e"]
+    assert watch.take() == []
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_copytruncate_reads_the_rest_in_the_copy_and_the_original_anew(watch: Watch, is_down: bool) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    watch.write("b\n")
+    watch.copytruncate()
+    watch.write("longer than before\n")
+    if is_down:
+        watch.restart()
+    assert watch.take() == ["b", "longer than before"]
+    assert watch.take() == []
+    assert watch.lost == []
+
+
+def test_truncation_and_regrowth_beyond_the_offset_is_a_new_log(watch: Watch) -> None:
+    watch.write("start\nabc\n")
+    assert watch.take() == ["start", "abc"]
+    os.truncate(watch.path("app.log"), 0)
+    watch.write("start\nxyz\nmore\n")
+    assert watch.take() == ["start", "xyz", "more"]
+    assert [loss.reason for loss in watch.lost] == ["truncated"]
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_a_compressed_log_is_read_on_at_the_same_place(watch: Watch, is_down: bool) -> None:
+    watch.write("a\nb\n")
+    assert watch.take() == ["a", "b"]
+    watch.write("c\nd")
+    if is_down:
+        watch.restart()
+    watch.path("app.log.1.gz").write_bytes(gzip.compress(watch.path("app.log").read_bytes()))
+    watch.path("app.log").unlink()
+    watch.write("e\n")
+    assert watch.take() == ["c", "d", "e"]
+    assert watch.take() == []
+    watch.restart()
+    assert watch.take() == []
+    assert watch.lost == []
+
+
+def test_a_deleted_log_is_drained_while_its_handle_is_open(watch: Watch) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    watch.write("b\nc\n")
+    watch.path("app.log").unlink()
+    watch.write("d\n")
+    assert watch.take(max_bytes=2) == ["b"]
+    assert watch.drain() == ["c", "d"]
+    assert watch.lost == []
+
+
+def test_what_was_deleted_while_down_is_reported_with_what_was_known_of_it(watch: Watch) -> None:
+    watch.write("a\nbcd\n")
+    assert watch.take(max_bytes=2) == ["a"]
+    watch.path("app.log").unlink()
+    watch.restart()
+    assert watch.take() == []
+    assert [(loss.offset, loss.reason, loss.is_exact) for loss in watch.lost] == [(2, "gone", False)]
+    watch.write("e\n")
+    planned = watch.plan()
+    assert planned is not None
+    assert [loss["offset"] for loss in planned.units["lost"]] == [2]  # type: ignore[union-attr, index, call-overload]
