@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
 from etl.balance import Tally
+from etl.errors import SourceChangedError
 from etl.model import PlannedInput, ReadLimit
 from etl.seam import Seam
 from etl.sources.contract import SourceSite
@@ -17,9 +18,6 @@ from etl.sources.log_options import LogOptions
 from etl.sources.log_positions import SnapshotAt
 from etl.sources.log_source import LogSource
 from etl.storage import LocalStorage
-
-T = TypeVar("T")
-
 
 class Watch:
     """Plans, accepts and reads like a runner; a restart keeps the plans and forgets everything else."""
@@ -59,6 +57,11 @@ class Watch:
         self.rejected += rejects.to_dicts()
         return rows
 
+    def amend(self, cause: SourceChangedError) -> PlannedInput:
+        """Amend the newest plan as a runner does when its bytes are gone."""
+        self.plans[-1] = self.source.refresh(self.plans[-1], cause)
+        return self.plans[-1]
+
     def take(self, **limit: int) -> list[str]:
         """Take one batch and return its lines."""
         planned = self.plan(**limit)
@@ -75,9 +78,18 @@ class Watch:
             taken += self.take(**limit)
         return taken
 
+    no_limit = ReadLimit()
+
+    def told(self) -> set[Any]:
+        """Return every loss that a plan or the source tells of."""
+        planned = {str(loss) for plan in self.plans for loss in plan.units.get("lost", [])}  # type: ignore[union-attr]
+        return planned | {str(loss.to_json()) for loss in self.lost}
+
     def restart(self) -> None:
         """Go on as a new process does."""
         folded = self.source.folded_upto
+        del self.source
+        gc.collect()
         self.source = self._opened()
         for batch_id, planned in enumerate(self.plans):
             if folded is None or batch_id > folded:
@@ -106,6 +118,3 @@ class Watch:
         """Make the last write of a log older."""
         status = os.stat(self.path(name))
         os.utime(self.path(name), ns=(status.st_atime_ns, status.st_mtime_ns - int(by_s * 1e9)))
-
-    def during(self, step: Callable[[], T]) -> T:
-        return step()

@@ -9,10 +9,8 @@ from datetime import datetime
 from etl.errors import SourceError
 from etl.sources.file_names import from_text, join, split, to_text
 from etl.sources.log_borders import last_line_end
-from etl.sources.log_handles import LogHandles
 from etl.sources.log_identity import (
     HEAD_BYTES,
-    Content,
     Status,
     is_of_family,
     is_whole,
@@ -20,9 +18,10 @@ from etl.sources.log_identity import (
     open_content,
     rotated_from,
 )
+from etl.sources.log_listing import LogListing
 from etl.sources.log_options import LogOptions
 from etl.sources.log_positions import LogPositions
-from etl.sources.log_search import SURE_BYTES, Candidate, LogSearch, folders_of
+from etl.sources.log_search import SURE_BYTES, Candidate, LogSearch
 from etl.sources.log_tail import Tail
 
 _FOREIGN_ENDINGS = (".bz2", ".xz", ".lz4", ".lzma", ".zip", ".Z")
@@ -33,15 +32,16 @@ UNDECIDED_S = 60.0
 class LogArrivals:
     """The judgement of one source on unknown files. ``notes`` are for people."""
 
-    def __init__(self, options: LogOptions, positions: LogPositions, handles: LogHandles, search: LogSearch) -> None:
+    def __init__(self, options: LogOptions, listing: LogListing, positions: LogPositions, search: LogSearch) -> None:
         self._options = options
+        self._listing = listing
         self._positions = positions
-        self._handles = handles
+        self._handles = search.handles
         self._search = search
         self._passed_over: dict[str, tuple[Status, str]] = {}
         self.notes: list[str] = []
 
-    def first(self, found: Sequence[Candidate]) -> list[Tail]:
+    def first(self, found: Sequence[Candidate], folders: Iterable[str]) -> list[Tail]:
         """Return the logs of the first look of all that are not read from their beginning.
 
         Under ``read_from: end`` those are all that the patterns take, each with what is whole so far behind it. Files
@@ -51,20 +51,23 @@ class LogArrivals:
         if self._options.read_from == "end":
             tails = [self._at_end(each) for each in found]
         paths = {each.path for each in found}
-        beside = [each for each in self._search.beside(folders_of(paths)) if each.path not in paths]
+        beside = [each for each in self._search.beside(folders, self.is_rotated) if each.path not in paths]
         origins: dict[str, int] = {}
         for each in sorted(beside, key=lambda each: (-each.status.modified_ns, each.path)):
-            origin = next(iter(self._older_names(each.path, paths)), None)
-            if origin is not None:
-                tails.append(self._skipped(each, origin, -origins.get(origin, 0)))
-                origins[origin] = origins.get(origin, 0) + 1
+            origin = self._origin(each, paths)
+            tails.append(self._skipped(each, origin, -origins.get(origin, 0)))
+            origins[origin] = origins.get(origin, 0) + 1
         return tails
 
-    def is_missed(self, candidate: Candidate, origins: set[str]) -> bool:
+    def is_missed(self, candidate: Candidate) -> bool:
         """Tell whether a file that no pattern takes was one of the logs between two looks, and rotated away."""
         started_at = self._positions.started_at
         is_younger = started_at is None or candidate.status.modified_ns >= started_at.timestamp() * 1e9
-        return is_younger and bool(self._older_names(candidate.path, origins))
+        return is_younger and candidate.status.size_bytes > 0
+
+    def is_rotated(self, path: str) -> bool:
+        """Tell whether a path is, by its name, that of a log that a pattern takes, rotated away."""
+        return any(map(self._listing.takes, older_paths(path)))
 
     def take(self, fresh: Iterable[Candidate], now: datetime) -> list[Tail]:
         """Follow the unknown files that are new logs, oldest first, and return them."""
@@ -92,9 +95,17 @@ class LogArrivals:
                 self._passed_over[candidate.path] = (candidate.status, reason)
             return None
         self._passed_over.pop(candidate.path, None)
-        origins = self._older_names(candidate.path, paths | self._positions.generations.keys())
-        origin = origins[-1] if origins else candidate.path
+        origin = self._origin(candidate, paths)
         return self._positions.new(origin, candidate.path, candidate.status.identity)
+
+    def _origin(self, candidate: Candidate, paths: set[str]) -> str:
+        """Return where a log was first written, as far as names tell: at a path that is known, or taken by a pattern."""
+        known = paths | self._positions.generations.keys()
+        older = older_paths(candidate.path)
+        origins = [each for each in older if each in known]
+        if not origins and not candidate.is_matched:
+            origins = list(filter(self._listing.takes, older))
+        return origins[-1] if origins else candidate.path
 
     def _revived(self, candidate: Candidate) -> Tail | None:
         """Return a log that was taken for gone and is here, without doubt: its folder was away, or it was packed."""
@@ -136,21 +147,11 @@ class LogArrivals:
 
     def _copied(self, candidate: Candidate) -> Tail | None:
         """Return the log, still in its place, of which a file of a rotated name is a copy: before copytruncate's cut."""
-        for path in self._older_names(candidate.path, self._positions.generations.keys()):
-            tail = self._positions.tails.get((path, self._positions.generations[path]))
-            if tail is not None and tail.path == path and tail.mark.length and self._search.holds(candidate, tail.mark):
+        for tail in filter(None, map(self._positions.by_path.get, older_paths(candidate.path))):
+            is_copy = tail.path == tail.origin and self._search.is_copy(candidate, tail)
+            if is_copy or (tail.path == tail.origin and self._search.is_begun_copy(candidate, tail)):
                 return tail
         return None
-
-    def _older_names(self, path: str, among: Iterable[str]) -> list[str]:
-        """Return the paths, of those given, from which a file may have been rotated by its name, the nearest first."""
-        folder, name = split(from_text(path))
-        names = list(rotated_from(name))
-        for each in names:
-            names += [older for older in rotated_from(each) if older not in names]
-        known = among if isinstance(among, (set, frozenset)) else set(among)
-        paths = [to_text(join(folder, each)) for each in names]
-        return [each for each in paths if each in known]
 
     def _at_end(self, candidate: Candidate) -> Tail:
         tail = Tail(candidate.path, 1, candidate.path, *candidate.status.identity)
@@ -159,7 +160,7 @@ class LogArrivals:
                 return self._skipped(candidate, candidate.path, 1)
             size = content.size()
             tail.offset = last_line_end(content, 0, size)
-            tail.mark = mark_of(content, size)
+            tail.prove(mark_of(content, size))
             tail.seen_bytes = size
         return tail
 
@@ -169,10 +170,19 @@ class LogArrivals:
             with closing(open_content(self._handles.whole(candidate.path), candidate.path)) as content:
                 tail.is_packed = content.is_packed
                 seen = len(content.read_at(0, HEAD_BYTES)) if content.is_packed else content.size()
-                tail.mark = mark_of(content, seen)
+                tail.prove(mark_of(content, seen))
         except (OSError, SourceError):
             pass  # it cannot be read and is not to be: its inode is all that is known of it
         return tail
+
+
+def older_paths(path: str) -> list[str]:
+    """Return the paths from which a file may have been rotated by its name, the nearest first."""
+    folder, name = split(from_text(path))
+    names = list(rotated_from(name))
+    for each in names:
+        names += [older for older in rotated_from(each) if older not in names]
+    return [to_text(join(folder, each)) for each in names]
 
 
 def _is_family(path: str, tail: Tail) -> bool:

@@ -7,7 +7,7 @@ listed, and files opened.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from datetime import datetime
@@ -23,6 +23,7 @@ from etl.sources.log_identity import (
     Content,
     PlainContent,
     Status,
+    born_ns,
     is_marked,
     look_at,
     mark_of,
@@ -39,6 +40,7 @@ from etl.sources.log_units import Loss
 _RACY_NS = 50_000_000
 """Writes this close to a look may leave size and time of the file as they are (a kernel's clock ticks every 4 ms)."""
 _LISTINGS = 3
+_REPLACED = "truncated, or replaced by another file"
 
 
 class _Displaced(NamedTuple):
@@ -62,11 +64,13 @@ class LogDiscovery:
         self._seam = seam
         self._search = LogSearch(handles)
         self._listing = LogListing(options, places, handles)
-        self.arrivals = LogArrivals(options, positions, handles, self._search)
+        self.arrivals = LogArrivals(options, self._listing, positions, self._search)
+        self._entered: set[str] = set()
+        self._folders: dict[str, Status] = {}
         self._now_ns = 0
 
     def look(self) -> None:
-        """Bring the positions up to date and record what a later look might not see. Raises SourceError."""
+        """Bring the positions up to date. Raises SourceError."""
         now = self._seam.now()
         self._now_ns = int(now.timestamp() * 1e9)
         self._positions.ready()
@@ -79,10 +83,11 @@ class LogDiscovery:
                 displaced.append(_Displaced(tail, tail.path or "", is_truncated=True, status=status))
         self._watch_nameless()
         if displaced:
-            fresh = [each for each in fresh + self._settle(displaced, fresh) if not self._lies_at(each.path)]
+            self._settle(displaced, fresh)
+            fresh = [each for each in fresh if each.path not in self._positions.by_path]
+        fresh += self._missed(fresh)
         for tail in self.arrivals.take(fresh, now):
             self._note_size(tail)
-        self._positions.save()
 
     def is_out_of_reach(self, tail: Tail) -> bool:
         """Tell whether no pattern finds a log where it lies now."""
@@ -98,7 +103,7 @@ class LogDiscovery:
 
     def _begin(self, now: datetime) -> None:
         """Record the first look of all. A batch that is there already says that the record was lost: nothing is new."""
-        tails = [] if self._positions.batches else self.arrivals.first(self._found([]))
+        tails = [] if self._positions.batches else self.arrivals.first(self._found([]), map(to_text, self._entered))
         self._positions.begin(now, tails)
 
     def _changed(self) -> tuple[list[tuple[Tail, Status]], list[_Displaced]]:
@@ -133,9 +138,11 @@ class LogDiscovery:
         for each in displaced:
             folder, name = split(from_text(each.path))
             vacated.setdefault(folder, set()).add(name)
+        self._entered = set()
         nothing: frozenset[str] = frozenset()
 
         def known(folder: str) -> AbstractSet[str]:
+            self._entered.add(folder)
             names: AbstractSet[str] = self._positions.names.get(folder, nothing)
             return names - vacated[folder] if folder in vacated else names
 
@@ -163,12 +170,15 @@ class LogDiscovery:
 
     def _is_same(self, tail: Tail, status: Status) -> bool:
         """Tell whether a file still is its log, and take its new size and mark in."""
-        if not tail.is_packed and status.size_bytes < max(tail.offset, tail.mark.length):
+        born = born_ns(tail.whole or self._handles.whole(tail.path or ""))
+        if born != (tail.born_ns or born):
             return False
+        tail.born_ns = born
         try:
             content = self._handles.content(tail)
             try:
-                if not is_marked(content, tail.mark):
+                is_shorter = not content.is_packed and content.size() < max(tail.offset, tail.mark.length)
+                if is_shorter or not is_marked(content, tail.mark):
                     self._handles.release(tail)
                     content.close()
                     return False
@@ -190,7 +200,7 @@ class LogDiscovery:
             status = content.status()
         tail.is_packed = content.is_packed
         tail.seen_bytes = content.size()
-        tail.mark = mark_of(content, tail.seen_bytes, tail.mark)
+        tail.prove(mark_of(content, tail.seen_bytes, tail.mark))
         tail.modified_ns = status.modified_ns
         tail.status, tail.is_racy = status, self._now_ns - status.modified_ns < _RACY_NS
 
@@ -218,8 +228,8 @@ class LogDiscovery:
             if tail.unread_bytes == 0 and is_idle:
                 self._lose(tail, "", is_complete=True)
 
-    def _settle(self, displaced: list[_Displaced], fresh: list[Candidate]) -> list[Candidate]:
-        """Find displaced logs again, or note what of them is lost; return files beside them that are new logs."""
+    def _settle(self, displaced: list[_Displaced], fresh: list[Candidate]) -> None:
+        """Find displaced logs again, or note what of them is lost."""
         for each in displaced:
             self._positions.move(each.tail, None, each.tail.identity)
         for each in displaced:
@@ -239,21 +249,34 @@ class LogDiscovery:
             before = now
         for each in waiting:
             self._give_up(each)
-        left = self._unknown(folders, fresh)
-        origins = {each.path for each in displaced} | {each.tail.origin for each in displaced}
-        return [each for each in left if not each.is_matched and self.arrivals.is_missed(each, origins)]
+
+    def _missed(self, fresh: Iterable[Candidate]) -> list[Candidate]:
+        """Return files that no pattern takes and that were logs between two looks, in folders that changed."""
+        known = {each.path for each in fresh}
+        folders = [to_text(folder) for folder in self._entered if self._has_changed(folder)]
+        unknown = self._search.beside(folders, self._is_unknown_rotated)
+        return [each for each in unknown if each.path not in known and self.arrivals.is_missed(each)
+                and not self._is_second_name(each)]  # fmt: skip
+
+    def _is_unknown_rotated(self, path: str) -> bool:
+        return path not in self._positions.by_path and self.arrivals.is_rotated(path)
+
+    def _has_changed(self, folder: str) -> bool:
+        """Tell whether names may have come or gone in a folder since the last look."""
+        status = look_at(self._handles.whole(to_text(folder)) or ".")
+        if status is not None and self._folders.get(folder) == status:
+            return False
+        if status is not None and self._now_ns - status.modified_ns >= _RACY_NS:
+            self._folders[folder] = status
+        return True
 
     def _unknown(self, folders: list[str], fresh: list[Candidate]) -> list[Candidate]:
         """Return the files in the folders, and the fresh ones elsewhere, that are no log that is followed."""
         found = {each.path: each for each in self._search.beside(folders)}
         found |= {each.path: each for each in fresh if each.path not in found or found[each.path].status == each.status}
-        found = {path: each for path, each in found.items() if not self._lies_at(path)}
+        found = {path: each for path, each in found.items() if path not in self._positions.by_path}
         taken = {path for path, each in found.items() if self._is_second_name(each)}
         return [each for path, each in found.items() if path not in taken]
-
-    def _lies_at(self, path: str) -> bool:
-        folder, name = split(from_text(path))
-        return name in self._positions.names.get(folder, ())
 
     def _is_found(self, displaced: _Displaced, candidates: list[Candidate]) -> bool:
         tail = displaced.tail
@@ -281,7 +304,7 @@ class LogDiscovery:
         if any(self._now_ns - each.status.modified_ns < UNDECIDED_S * 1e9 for each in self._search.undecided):
             return  # without a name and a handle, the next look searches for it again
         is_complete = tail.unread_bytes == 0 and displaced.path != tail.origin
-        self._lose(tail, "truncated" if displaced.is_truncated else "gone", is_complete=is_complete)
+        self._lose(tail, _REPLACED if displaced.is_truncated else "gone", is_complete=is_complete)
 
     def _lose(self, tail: Tail, reason: str, *, is_complete: bool = False) -> None:
         """Follow a log no more; what was rotated and read to its end is no loss."""

@@ -33,6 +33,14 @@ class LogListing(FileListing):
         self._settle()
         return super().look(path)
 
+    def takes(self, text: str) -> bool:
+        """Tell whether a pattern takes a path, be something there or not."""
+        path = from_text(text)
+        if self._why_excluded(path) is not None:
+            return False
+        relatives = ((pattern, pattern.relative(path)) for pattern in self._patterns)
+        return any(relative and pattern.why_not(relative) is None for pattern, relative in relatives)
+
     def _settle(self) -> None:
         self._patterns = [
             pattern.as_file()

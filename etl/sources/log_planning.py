@@ -77,7 +77,7 @@ class LogPlanning:
             if not is_held:
                 content.close()
         path = tail.path or tail.origin
-        place = (path, tail.generation, tail.device, tail.inode, tail.offset, end)
+        place = (path, tail.generation, tail.device, tail.inode, tail.born_ns, tail.offset, end)
         return LogUnit(*place, mark.head, mark.tail, tail.modified_ns, tail.origin)
 
     def _end(self, tail: Tail, content: Content, left_bytes: float, now_ns: int) -> int:

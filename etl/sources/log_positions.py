@@ -6,6 +6,7 @@ Everything is in memory. A start reads the newest snapshot, then events and plan
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +36,7 @@ class LogPositions:
         self.tails: dict[Key, Tail] = {}
         self.generations: dict[str, int] = {}
         self.by_identity: dict[tuple[int, int], Tail] = {}
+        self.by_path: dict[str, Tail] = {}
         self.names: dict[str, set[str]] = {}
         self.batches = 0
         self.started_at: datetime | None = None
@@ -110,8 +112,10 @@ class LogPositions:
 
     def move(self, tail: Tail, path: str | None, identity: tuple[int, int], *, is_packed: bool = False) -> None:
         """Follow a log to where it lies now; None is nowhere."""
+        before = tail.identity
         self._unindex(tail)
         tail.path, (tail.device, tail.inode), tail.is_packed = path, identity, is_packed
+        tail.born_ns = tail.born_ns if identity == before else 0
         tail.status, tail.is_racy, tail.searched = None, True, min(tail.searched, tail.offset)
         self._index(tail)
         self.touch(tail)
@@ -136,9 +140,9 @@ class LogPositions:
         self._new_losses.append(loss)
         self._must_save = True
 
-    def save(self) -> None:
-        """Record what was seen since the last call, durably, where a later look might not see it again."""
-        if self._must_save:
+    def save(self, planned: AbstractSet[Key]) -> None:
+        """Record what was seen since the last call, durably, where neither a later look nor the plan says it again."""
+        if self._must_save or not self._touched <= planned:
             tails = tuple(self.tails[key] for key in sorted(self._touched & self.tails.keys()))
             self._ledger.add_event(self.batches, Change(tails, tuple(sorted(self._removed)), tuple(self._new_losses)))
             self._since_snapshot += 1
@@ -205,26 +209,28 @@ class LogPositions:
     def _take_unit(self, unit: LogUnit) -> None:
         tail = self.tails.get(unit.key)
         if tail is None:
-            tail = Tail(unit.origin, unit.generation, unit.path, unit.device, unit.inode, modified_ns=unit.modified_ns)
+            tail = Tail(unit.origin, unit.generation, unit.path, unit.device, unit.inode, unit.born_ns)
+            tail.modified_ns = unit.modified_ns
             self.add(tail)
         elif (unit.path, unit.device, unit.inode) != (tail.path, *tail.identity) and tail.path is not None:
             self._unindex(tail)
-            tail.path, tail.device, tail.inode = unit.path, unit.device, unit.inode
+            tail.path, tail.device, tail.inode, tail.born_ns = unit.path, unit.device, unit.inode, unit.born_ns
             self._index(tail)
         tail.offset = unit.end
         tail.seen_bytes = max(tail.seen_bytes, unit.end)
-        if tail.mark.length < unit.end:
-            tail.mark = unit.mark
+        tail.prove(unit.mark)
 
     def _index(self, tail: Tail) -> None:
         self.by_identity[tail.identity] = tail
         if tail.path is not None:
+            self.by_path[tail.path] = tail
             folder, name = split(from_text(tail.path))
             self.names.setdefault(folder, set()).add(name)
 
     def _unindex(self, tail: Tail) -> None:
         if self.by_identity.get(tail.identity) is tail:
             del self.by_identity[tail.identity]
-        if tail.path is not None:
+        if tail.path is not None and self.by_path.get(tail.path) is tail:
+            del self.by_path[tail.path]
             folder, name = split(from_text(tail.path))
             self.names.get(folder, set()).discard(name)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from typing import NamedTuple
 
 from etl.errors import SourceError
 from etl.sources.file_names import from_text, join, split, to_text
 from etl.sources.log_handles import LogHandles
-from etl.sources.log_identity import Mark, Status, is_marked, is_of_family, open_content, status_of
+from etl.sources.log_identity import Mark, Status, born_ns, is_marked, is_of_family, mark_of, open_content, status_of
 from etl.sources.log_tail import Tail
 
 SURE_BYTES = 1024
@@ -36,50 +36,80 @@ class LogSearch:
     """The search of one source."""
 
     def __init__(self, handles: LogHandles) -> None:
-        self._handles = handles
+        self.handles = handles
         self.undecided: list[Undecided] = []
 
-    def beside(self, folders: Iterable[str]) -> list[Candidate]:
-        """Return the regular files directly in some folders; a folder that is gone has none."""
+    def beside(self, folders: Iterable[str], is_wanted: Callable[[str], bool] = bool) -> list[Candidate]:
+        """Return the regular files directly in some folders whose paths are wanted; a folder that is gone has none."""
         found: list[Candidate] = []
         for folder in sorted(set(folders)):
             with (
                 suppress(FileNotFoundError, NotADirectoryError),
-                os.scandir(self._handles.whole(folder) or ".") as all_,
+                os.scandir(self.handles.whole(folder)) as entries,
             ):
-                for entry in all_:
+                for entry in entries:
+                    path = to_text(join(from_text(folder), entry.name))
                     with suppress(FileNotFoundError):
-                        if entry.is_file(follow_symlinks=False):
-                            path = to_text(join(from_text(folder), entry.name))
+                        if is_wanted(path) and entry.is_file(follow_symlinks=False):
                             found.append(Candidate(path, status_of(entry.stat(follow_symlinks=False))))
         return found
 
     def by_identity(self, tail: Tail, candidates: Iterable[Candidate]) -> Candidate | None:
         """Return the candidate that is the very file of a log, None where there is none."""
         for candidate in candidates:
-            if candidate.status.identity == tail.identity and self.holds(candidate, tail.mark):
+            if candidate.status.identity != tail.identity or not self.holds(candidate, tail.mark):
+                continue
+            if tail.born_ns in (0, born_ns(self.handles.whole(candidate.path))):
                 return candidate
         return None
 
     def by_content(self, tail: Tail, candidates: Iterable[Candidate]) -> Candidate | None:
-        """Return the oldest candidate that may hold a log by its name and starts with all that is known of it."""
-        if tail.mark.length == 0:
-            return None
+        """Return the oldest candidate that may hold a log by its name and whose bytes are those of the log."""
         for candidate in sorted(candidates, key=lambda each: (each.status.modified_ns, each.path)):
-            if self._may_be(tail, candidate) and self.holds(candidate, tail.mark):
+            if self._may_be(tail, candidate) and self.is_copy(candidate, tail):
                 return candidate
         return None
 
     def holds(self, candidate: Candidate, mark: Mark) -> bool:
         """Tell whether a file starts with the bytes of a mark; ``undecided`` takes one that cannot be judged."""
         try:
-            with closing(open_content(self._handles.whole(candidate.path), candidate.path)) as content:
+            with closing(open_content(self.handles.whole(candidate.path), candidate.path)) as content:
                 return is_marked(content, mark)
         except SourceError:
             self.undecided.append(Undecided(candidate.path, candidate.status))
         except OSError:
             pass
         return False
+
+    def is_copy(self, candidate: Candidate, tail: Tail) -> bool:
+        """Tell whether a file has the bytes of a log: all that is known of them, or all up to where it ends.
+
+        A copy that was made while the log grew is shorter than what was seen of the log.
+        """
+        if not tail.marks:
+            return False
+        try:
+            with closing(open_content(self.handles.whole(candidate.path), candidate.path)) as content:
+                size = content.size()
+                usable = [mark for mark in tail.marks if mark.length <= size]
+                return bool(usable) and is_marked(content, usable[-1])
+        except SourceError:
+            self.undecided.append(Undecided(candidate.path, candidate.status))
+        except OSError:
+            pass
+        return False
+
+    def is_begun_copy(self, candidate: Candidate, tail: Tail) -> bool:
+        """Tell whether a file holds nothing but the first bytes of a log that is still there."""
+        try:
+            with (
+                closing(open_content(self.handles.whole(candidate.path), candidate.path)) as copy,
+                closing(open_content(self.handles.whole(tail.path or ""), tail.origin)) as original,
+            ):
+                size = copy.size()
+                return size <= original.size() and is_marked(original, mark_of(copy, size))
+        except (OSError, SourceError):
+            return False
 
     def _may_be(self, tail: Tail, candidate: Candidate) -> bool:
         """Tell whether a file's name allows it to hold a log.

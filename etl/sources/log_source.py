@@ -74,6 +74,7 @@ class LogSource:
         self._discovery.look()
         now_ns = int(self._seam.now().timestamp() * 1e9)
         ranges = self._planning.ranges(self._positions.tails.values(), limit, now_ns)
+        self._positions.save({unit.key for unit in ranges})
         if not ranges:
             return None
         units = LogUnits(tuple(ranges), tuple(self._positions.pending_losses))

@@ -12,14 +12,18 @@ from etl.sources.log_identity import Mark, Status
 Key = tuple[str, int]
 """The name of a log: the path where it was first seen, as text, and the how-manieth log it was there."""
 
+_NOTHING = Mark()
+_KEPT_MARKS = 7
+
 
 @dataclass(slots=True)
 class Tail:
     """A log that is followed.
 
-    ``path`` (text) is where it lies now, None where its name is gone; ``mark`` proves that it is this log, ``seen_bytes``
-    is its uncompressed size at the last look. ``is_skipped`` marks one that is known and not read,
-    ``is_gone`` one of which nothing is left: it is remembered in case its folder was only away.
+    ``path`` (text) is where it lies now, None where its name is gone; ``marks`` prove that it is this log, at rising
+    lengths, as does ``born_ns`` (0 is unknown): a copy may be shorter than what was seen. ``seen_bytes`` is its uncompressed size at the last look.
+    ``is_skipped`` marks one that is known and not read, ``is_gone`` one of which nothing is left: it is remembered in
+    case its folder was only away.
     What follows is known to this process alone: ``status`` as of the last look (None: look at it anew), whether that
     look was so soon after a write that the next must not rely on it, up to where no record ends behind ``offset``, and
     the path on disk.
@@ -30,8 +34,9 @@ class Tail:
     path: str | None
     device: int
     inode: int
+    born_ns: int = 0
     offset: int = 0
-    mark: Mark = Mark()
+    marks: tuple[Mark, ...] = ()
     seen_bytes: int = 0
     modified_ns: int = 0
     is_packed: bool = False
@@ -46,6 +51,16 @@ class Tail:
     def key(self) -> Key:
         """The name of the log."""
         return self.origin, self.generation
+
+    @property
+    def mark(self) -> Mark:
+        """The mark of all that was seen."""
+        return self.marks[-1] if self.marks else _NOTHING
+
+    def prove(self, mark: Mark) -> None:
+        """Take a mark of this log in."""
+        if mark.length > self.mark.length:
+            self.marks = (*self.marks[-_KEPT_MARKS:], mark)
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -65,8 +80,9 @@ class Tail:
             "path": self.path,
             "device": self.device,
             "inode": self.inode,
+            "born_ns": self.born_ns,
             "offset": self.offset,
-            "mark": list(self.mark),
+            "marks": [list(mark) for mark in self.marks],
             "seen_bytes": self.seen_bytes,
             "modified_ns": self.modified_ns,
         }
@@ -76,4 +92,4 @@ class Tail:
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Tail:
         """Return what ``to_json`` wrote."""
-        return cls(**{**told, "mark": Mark(*told["mark"])})
+        return cls(**{**told, "marks": tuple(Mark(*mark) for mark in told["marks"])})

@@ -10,7 +10,7 @@ from etl.errors import CheckpointError
 from etl.model import Json
 from etl.sources.log_identity import Mark
 
-_COLUMNS = ("path", "generation", "device", "inode", "start", "end", "head", "tail", "modified_ns", "origin")
+_COLUMNS = ("path", "generation", "device", "inode", "born_ns", "start", "end", "head", "tail", "modified_ns", "origin")
 
 
 class LogUnit(NamedTuple):
@@ -24,6 +24,7 @@ class LogUnit(NamedTuple):
     generation: int
     device: int
     inode: int
+    born_ns: int
     start: int
     end: int
     head: str

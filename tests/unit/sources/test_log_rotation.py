@@ -29,14 +29,13 @@ def test_a_line_is_taken_once_it_is_whole_wherever_it_was_cut(watch: Watch) -> N
     text = "héllo wörld\r\nnext\n"
     raw = text.encode()
     for cut in range(len(raw) + 1):
-        name = f"{cut}.log"
-        each = Watch(watch.root, path=name)
-        each.root = watch.root
-        with open(watch.root / name, "ab") as file:
+        (watch.root / str(cut)).mkdir()
+        each = Watch(watch.root / str(cut))
+        with open(each.path("app.log"), "ab") as file:
             file.write(raw[:cut])
         first = each.take()
         each.restart()
-        with open(watch.root / name, "ab") as file:
+        with open(each.path("app.log"), "ab") as file:
             file.write(raw[cut:])
         assert first + each.take() == ["héllo wörld", "next"], cut
 
@@ -87,7 +86,7 @@ def test_truncation_and_regrowth_beyond_the_offset_is_a_new_log(watch: Watch) ->
     os.truncate(watch.path("app.log"), 0)
     watch.write("start\nxyz\nmore\n")
     assert watch.take() == ["start", "xyz", "more"]
-    assert [loss.reason for loss in watch.lost] == ["truncated"]
+    assert [loss.reason for loss in watch.lost] == ["truncated, or replaced by another file"]
 
 
 @pytest.mark.parametrize("is_down", [False, True])
@@ -129,3 +128,20 @@ def test_what_was_deleted_while_down_is_reported_with_what_was_known_of_it(watch
     planned = watch.plan()
     assert planned is not None
     assert [loss["offset"] for loss in planned.units["lost"]] == [2]  # type: ignore[union-attr, index, call-overload]
+
+
+@pytest.mark.parametrize("second", ["start\nxyz\n", "start\nabc\n", "start\n", "start\nabcd\nmore\n"])
+def test_another_file_with_the_inode_of_a_deleted_one_is_read_anew(watch: Watch, second: str) -> None:
+    watch.write("start\nabc\n")
+    assert watch.take() == ["start", "abc"]
+    before = watch.path("app.log").stat()
+    watch.restart()
+    for _ in range(100_000):
+        watch.path("app.log").unlink()
+        watch.write(second)
+        after = watch.path("app.log").stat()
+        if after.st_ino == before.st_ino and after.st_mtime_ns > before.st_mtime_ns:
+            break
+    else:
+        pytest.skip("this file system does not reuse inodes")
+    assert watch.take() == second.splitlines()
