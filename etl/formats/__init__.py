@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from etl.errors import ConfigError
 from etl.formats.contract import Chunk, FileOpener, Format, Task
 from etl.formats.delimited import Csv, Tsv
+from etl.formats.log_formats import LOG_FORMATS
 from etl.formats.ndjson import Ndjson
 from etl.formats.parquet import Parquet
 
-FORMATS: dict[str, type[Ndjson | Csv | Parquet]] = {
+FORMATS: dict[str, type[Any]] = {
     "ndjson": Ndjson,
     "csv": Csv,
     "tsv": Tsv,
     "parquet": Parquet,
+    **LOG_FORMATS,
 }
 """Every format by its name in pipeline files; ``options_model`` of each is what ``format_options`` may hold."""
 

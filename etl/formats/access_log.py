@@ -54,8 +54,9 @@ class AccessLog:
             other(lines, self._pattern, texts["remote_addr"].is_null() & lines.is_not_null()),
             wrong(texts["time"], frame["time"].is_null() & texts["time"].is_not_null(), "is no day of the calendar"),
         ]
-        for name in _INTEGERS:
-            faults.append(wrong(texts[name], frame[name].is_null() & (texts[name] != "-"), "is beyond int64"))
+        faults += [
+            wrong(texts[name], frame[name].is_null() & (texts[name] != "-"), "is beyond int64") for name in _INTEGERS
+        ]
         return without(frame, faults)
 
     def _any(self, lines: pl.Series, names: list[str]) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class FileOpener:
     """A file to be read: ``path`` for messages, its size, and how to open it (once per task, from the task's thread).
 
     The file object must be able to seek. ``chunk_bytes`` and ``max_line_bytes`` bound the memory of one task.
+    ``modified_at`` (aware UTC, of the plan) is None where nobody knows it.
     """
 
     path: str
@@ -31,6 +33,7 @@ class FileOpener:
     open: Callable[[], BinaryIO]
     chunk_bytes: int = CHUNK_BYTES
     max_line_bytes: int = MAX_LINE_BYTES
+    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

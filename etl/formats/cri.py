@@ -23,11 +23,13 @@ _HEAD = r"\A([^ ]+ [^ ]+) "
 MAX_GAP_LINES = 10_000
 """How many lines of other streams may lie between the parts of a line; further on, the line counts as ended."""
 
+_COLUMNS: Schema = {"timestamp": "timestamp(UTC)", "stream": "string", "message": "string", "nanoseconds": "int64"}
+
 
 class Cri:
     """Lines of a container. ``timestamp`` keeps microseconds, ``nanoseconds`` (0 to 999) what lies behind them."""
 
-    schema: Schema = {"timestamp": "timestamp(UTC)", "stream": "string", "message": "string", "nanoseconds": "int64"}
+    schema: Schema = _COLUMNS
 
     def parse(self, lines: pl.Series, _reference: datetime | None = None) -> Parsed:
         """Return lines as columns; of a line without a fraction of a second the nanoseconds are 0."""

@@ -46,7 +46,9 @@ class _Spelling:
             position = found.end()
             parts.append(self._reference(found, within) if found["pattern"] else self._opened(found["inline"], ""))
             if sum(map(len, parts)) > MAX_PATTERN:
-                raise ConfigError(f"the pattern, spelt out, has more than {MAX_PATTERN} signs", hint="name fewer patterns")
+                raise ConfigError(
+                    f"the pattern, spelt out, has more than {MAX_PATTERN} signs", hint="name fewer patterns"
+                )
         return "".join([*parts, text[position:]])
 
     def _reference(self, found: re.Match[str], within: tuple[str, ...]) -> str:

@@ -20,21 +20,24 @@ _NEWLINE = 10
 class Piece:
     """Whole lines from byte ``start`` of the uncompressed file on.
 
-    With ``long_bytes``, its size, it is one line that is too long; ``content`` is the head of it.
+    With ``is_long`` it is the head of one line that is too long.
     """
 
     start: int
     content: bytes
-    long_bytes: int = 0
+    is_long: bool = False
 
 
 def pieces(stream: BinaryIO, file: FileOpener, first: int = 0, last: int | None = None) -> Iterator[Piece]:
     """Yield the lines that start at bytes ``first`` to ``last - 1``, in order; the stream stands at its start.
 
     ``first`` other than 0 needs a stream that can seek. A byte order mark at the start of the file is left out. Of a
-    line that is too long and does not end within a chunk the head, one byte more than allowed, is a piece by itself.
+    line that is too long and does not end within a chunk the head is a piece by itself.
     """
-    start, rest = _first_line(stream, file, first), b""
+    start, rest = _first_line(stream, file, first)
+    if last is not None and first == 0:
+        stream.seek(start)
+        rest, last = b"", max(last, start + 1)
     while last is None or start < last:
         position = start + len(rest)
         is_within = last is None or position < last
@@ -44,23 +47,26 @@ def pieces(stream: BinaryIO, file: FileOpener, first: int = 0, last: int | None 
             if rest:
                 yield Piece(start, rest)
             return
-        start, content = _without_mark(start, rest + block)
+        content = rest + block
         cut = content.rfind(b"\n") + 1
         if cut:
             yield Piece(start, content[:cut])
         start, rest = start + cut, content[cut:]
         if len(rest) > file.max_line_bytes + 1:
             size = len(rest) + _skip_line(stream, file.chunk_bytes)
-            yield Piece(start, rest[: file.max_line_bytes + 1], size)
+            yield Piece(start, rest, is_long=True)
             start, rest = start + size, b""
 
 
-def _first_line(stream: BinaryIO, file: FileOpener, first: int) -> int:
-    """Return where the first line at or behind ``first`` starts, the stream standing there."""
-    if first == 0:
-        return 0
-    stream.seek(first - 1)
-    return first - 1 + _skip_line(stream, file.chunk_bytes)
+def _first_line(stream: BinaryIO, file: FileOpener, first: int) -> tuple[int, bytes]:
+    """Return where the first line at or behind ``first`` starts, and what of it was read."""
+    if first:
+        stream.seek(first - 1)
+        return first - 1 + _skip_line(stream, file.chunk_bytes), b""
+    head = b""
+    while len(head) < len(BOM) and (block := stream.read(len(BOM) - len(head))):
+        head += block
+    return (len(BOM), b"") if head == BOM else (0, head)
 
 
 def _skip_line(stream: BinaryIO, chunk_bytes: int) -> int:
@@ -71,10 +77,6 @@ def _skip_line(stream: BinaryIO, chunk_bytes: int) -> int:
         if block.endswith(b"\n"):
             break
     return size
-
-
-def _without_mark(start: int, content: bytes) -> tuple[int, bytes]:
-    return (len(BOM), content[len(BOM) :]) if start == 0 and content.startswith(BOM) else (start, content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,9 @@ def split(piece: Piece, max_line_bytes: int) -> PieceLines:
     """Return the lines of a piece."""
     import polars as pl
 
-    if piece.long_bytes:
+    if piece.is_long:
         nothing = pl.Series(dtype=pl.Int64)
-        refused = [_too_long(piece.content, piece.long_bytes, max_line_bytes, (piece.start, 0))]
+        refused = [_too_long(piece.content, max_line_bytes, (piece.start, 0))]
         return PieceLines(pl.Series(dtype=pl.String), nothing, nothing, refused, 1)
     offsets = _starts(piece.content) + piece.start
     numbers = pl.int_range(len(offsets), eager=True)
@@ -109,8 +111,7 @@ def split(piece: Piece, max_line_bytes: int) -> PieceLines:
     is_long = lines.str.len_bytes() > max_line_bytes
     if is_long.any():
         for number in is_long.arg_true():
-            raw = lines[number].encode()
-            refused.append(_too_long(raw[: max_line_bytes + 1], len(raw), max_line_bytes, (offsets[number], number)))
+            refused.append(_too_long(lines[number].encode(), max_line_bytes, (offsets[number], number)))
         lines = lines.zip_with(~is_long.fill_null(value=False), pl.Series([None], dtype=pl.String))
     if not refused:
         return PieceLines(lines, offsets, numbers, [], len(lines))
@@ -146,9 +147,9 @@ def _decoded(content: bytes, offsets: pl.Series) -> tuple[pl.Series, list[dict[s
     return pl.Series(texts, dtype=pl.String), refused
 
 
-def _too_long(head: bytes, size: int, most: int, place: tuple[int, int]) -> dict[str, object]:
-    reason = f"a line of {size} bytes, more than {most}; its first {len(head)} bytes are kept"
-    return _refused(head, place, "too_long", reason)
+def _too_long(raw: bytes, most: int, place: tuple[int, int]) -> dict[str, object]:
+    reason = f"a line of more than {most} bytes; its first {most + 1} bytes are kept"
+    return _refused(raw[: most + 1], place, "too_long", reason)
 
 
 def _refused(raw: bytes, place: tuple[int, int], rule: str, reason: str) -> dict[str, object]:

@@ -54,6 +54,13 @@ def wrong(texts: pl.Series, is_wrong: pl.Series, words: str) -> Fault:
     return is_wrong, reasons
 
 
+def frame_of(columns: list[pl.Series], height: int) -> pl.DataFrame:
+    """Return columns as a frame, which has its height without any too."""
+    import polars as pl
+
+    return pl.DataFrame(columns) if columns else pl.DataFrame(height=height)
+
+
 def without(frame: pl.DataFrame, faults: Iterable[Fault]) -> Parsed:
     """Return the rows, null throughout where one of ``faults`` is true; the first that is says why."""
     import polars as pl
@@ -69,4 +76,5 @@ def without(frame: pl.DataFrame, faults: Iterable[Fault]) -> Parsed:
     kept = pl.int_range(frame.height, dtype=pl.UInt32, eager=True).scatter(bad["place"], None)
     why = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True)
     why = why.scatter(bad["place"], pl.int_range(bad.height, dtype=pl.UInt32, eager=True))
-    return Parsed(frame.select(pl.all().gather(kept)), bad["reason"].gather(why))
+    rows = frame.select(pl.all().gather(kept)) if frame.width else frame
+    return Parsed(rows, bad["reason"].gather(why))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError, RowError, SchemaDriftError
+from etl.formats.log_columns import frame_of
 from etl.formats.typed_text import typed
 from etl.rejects import reject_schema
 from etl.schema import format_type, to_polars
@@ -47,7 +48,7 @@ class LogFit:
         self._schema = {name: tree for name, tree in schema.items() if name != RESCUED or not contract.rescues}
         self._names = list(schema)
         self._targets = to_polars(self._schema)
-        self._contract = contract
+        self.contract = contract
         self._where = where
         self._is_open = parser.schema is None
         for name, tree in self._schema.items():
@@ -66,27 +67,25 @@ class LogFit:
         """Refuse what would be true of every line."""
         new = [name for name in given if name not in self._schema]
         missing = [name for name in self._schema if name not in given]
-        if new and self._contract.new_columns == "evolve":
+        if new and self.contract.new_columns == "evolve":
             raise SchemaDriftError(f"the schema lacks {', '.join(new)}", where=self._where)
-        if new and self._contract.new_columns in ("quarantine", "fail"):
+        if new and self.contract.new_columns in ("quarantine", "fail"):
             hint = "add them to `schema`, or say `schema_contract: {new_columns: ignore}`"
             raise ConfigError(f"the schema lacks what the format gives: {', '.join(new)}", where=self._where, hint=hint)
-        if missing and self._contract.missing_columns != "null":
+        if missing and self.contract.missing_columns != "null":
             hint = "take them out of `schema`, or say `schema_contract: {missing_columns: null}`"
             raise ConfigError(f"the format gives no {', '.join(missing)}", where=self._where, hint=hint)
 
     def apply(self, parsed: Parsed, records: Records) -> Fitted:
         """Return the rows that fit and those that do not. Raises SchemaDriftError."""
-        import polars as pl
-
         fitting = _Fitting(parsed, records.lines)
         columns = [self._column(name, target, fitting) for name, target in self._targets.items()]
-        if self._is_open and self._contract.missing_columns != "null":
+        if self._is_open and self.contract.missing_columns != "null":
             for name in self._schema:
                 fitting.reject(fitting.is_lacking(name), "missing_column", f"no {name}, which the schema has")
         for name in [name for name in parsed.frame.columns if name not in self._schema]:
             self._extra(name, fitting)
-        frame = pl.DataFrame(columns, height=len(records.lines))
+        frame = frame_of(columns, len(records.lines))
         if len(self._names) > len(self._schema):
             frame = frame.with_columns(fitting.rescued()).select(self._names)
         return fitting.result(frame, records)
@@ -108,14 +107,14 @@ class LogFit:
             return values
         found, is_lost = typed(values, target) if values.dtype == pl.String else _recast(values, target)
         if is_lost.any():
-            if self._contract.type_change == "rescue":
+            if self.contract.type_change == "rescue":
                 fitting.rescue(name, is_lost)
             else:
                 fitting.reject(is_lost, "type", f"{name}: {{}} is no {format_type(self._schema[name])}", name)
         return found.set(is_lost, None) if is_lost.any() else found
 
     def _extra(self, name: str, fitting: _Fitting) -> None:
-        policy = self._contract.new_columns
+        policy = self.contract.new_columns
         found = fitting.has(name)
         if policy == "ignore" or not found.any():
             return
@@ -225,9 +224,10 @@ def refuse_fatal(rejects: pl.DataFrame, contract: SchemaContract, path: str) -> 
         raise RowError(row["reason"], where=f"{path}:{row['line']}", hint=hint)
 
 
-def as_rejects(refused: list[dict[str, object]]) -> pl.DataFrame:
-    """Return refused lines (``etl.formats.line_pieces``) as rejects without a file."""
+def as_rejects(refused: list[dict[str, object]], before: int = 0) -> pl.DataFrame:
+    """Return refused lines (``etl.formats.line_pieces``) as rejects, ``before`` lines behind the first."""
     import polars as pl
 
     schema = {name: kind for name, kind in reject_schema().items() if name != "_source_file"}
-    return pl.DataFrame([{"form": "text"} | row for row in refused], schema=schema)
+    rows = pl.DataFrame([{"form": "text"} | row for row in refused], schema=schema)
+    return rows.with_columns(pl.col("line") + before)

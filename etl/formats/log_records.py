@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Records:
     """Records of a piece of a log, each a line or several joined by a line feed, in the order of their first lines.
 
-    ``lines``: String, without line ends. ``offsets``: Int64, the byte at which each starts. ``numbers``: the index, among
-    the lines that were given, of each record's first line. ``held``: how many of the lines that were given, at their
+    ``lines``: String, without line ends. ``offsets``: Int64, the byte at which each starts. ``numbers``: the index of
+    each record's first line among the lines that were given. ``held``: how many of the lines that were given, at their
     end, are not in here, because a record among them may go on: they must be given again, with what follows them.
     """
 
@@ -75,9 +75,10 @@ class LineParser(Protocol):
     def schema(self) -> Schema | None:
         """The columns of ``parse``; None where the lines themselves name them (logfmt), all of them strings then."""
 
-    def parse(self, lines: pl.Series, reference: datetime) -> Parsed:
+    def parse(self, lines: pl.Series, reference: datetime | None) -> Parsed:
         """Return lines (String, without line ends, none blank) as columns.
 
         ``reference`` (aware UTC) is when the lines were written at the latest: the modified time of the file, or the
-        batch's. It completes timestamps without a year. A null line gives a row of nulls and no reason.
+        batch's. It completes timestamps without a year; ConfigError is raised where they need it and it is None. A null
+        line gives a row of nulls and no reason.
         """

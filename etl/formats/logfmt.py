@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from etl.formats.log_columns import without
+from etl.formats.log_columns import frame_of, without
 from etl.formats.log_records import Parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
     import polars as pl
 
-_KEY = r'[^\s="]+'
+    from etl.formats.log_columns import Fault
+
+_BLANK = r" \t\r\n\x0b\x0c"
+_KEY = rf'[^{_BLANK}="]+'
 _QUOTED = r'"(?:[^"\\]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"'
-_PAIR = rf'{_KEY}(?:=(?:{_QUOTED}|[^\s"]*))?'
-_LINE = rf"\A\s*{_PAIR}(?:\s+{_PAIR})*\s*\z"
+_PAIR = rf'{_KEY}(?:=(?:{_QUOTED}|[^{_BLANK}"]*))?'
+_LINE = rf"\A[{_BLANK}]*{_PAIR}(?:[{_BLANK}]+{_PAIR})*[{_BLANK}]*\z"
 _ESCAPES = {"\\\\": "\\", '\\"': '"', "\\/": "/", "\\b": "\b", "\\f": "\f", "\\n": "\n", "\\r": "\r", "\\t": "\t"}
 _WORDS = "not logfmt: key=value, with quotes around a value that holds a space, a quote or an unknown escape"
 
@@ -47,7 +49,7 @@ class Logfmt:
             *(_named(rows, len(lines), f"the key {key} stands twice") for key, rows in twice if len(rows)),
             _named(broken["row"], len(lines), "a value holds half of a surrogate pair"),
         ]
-        parsed = without(pl.DataFrame(columns, height=len(lines)), faults)
+        parsed = without(frame_of(columns, len(lines)), faults)
         if parsed.reasons is None or parsed.is_bad.sum() == is_other.sum():
             return parsed
         return self._again(lines, parsed)
@@ -69,7 +71,10 @@ def _pairs(lines: pl.Series) -> pl.DataFrame:
     parts = found.select("row", pl.col("pair").str.splitn("=", 2).struct.rename_fields(["key", "value"])).unnest("pair")
     text = pl.col("value").fill_null("true")
     is_quoted = text.str.starts_with('"')
-    parts = parts.with_columns(pl.when(is_quoted).then(text.str.slice(1, text.str.len_chars() - 2)).otherwise(text), is_quoted.alias("is_quoted"))
+    parts = parts.with_columns(
+        pl.when(is_quoted).then(text.str.slice(1, text.str.len_chars() - 2)).otherwise(text),
+        is_quoted.alias("is_quoted"),
+    )
     escaped = (parts["is_quoted"] & parts["value"].str.contains("\\", literal=True)).arg_true()
     if not len(escaped):
         return parts
@@ -99,7 +104,7 @@ def _spread(rows: pl.DataFrame, height: int) -> pl.Series:
     return rows["value"].gather(places.scatter(rows["row"], pl.int_range(rows.height, dtype=pl.UInt32, eager=True)))
 
 
-def _named(rows: pl.Series, height: int, words: str) -> tuple[pl.Series, object]:
+def _named(rows: pl.Series, height: int, words: str) -> Fault:
     import polars as pl
 
     is_faulty = pl.repeat(value=False, n=height, dtype=pl.Boolean, eager=True).scatter(rows, values=True)

@@ -20,9 +20,9 @@ _ESCAPED = r'\\(["\\\]])'
 
 
 def structured(texts: pl.Series) -> pl.Series:
-    """Return structured data as ``STRUCTURED_DATA``; null for null and ``-``.
+    r"""Return structured data as ``STRUCTURED_DATA``; null for null and ``-``.
 
-    Of escapes ``\\"``, ``\\\\`` and ``\\]`` are read; any other backslash stands for itself, as the RFC has it.
+    Of escapes ``\"``, ``\\`` and ``\]`` are read; any other backslash stands for itself, as the RFC has it.
     """
     import polars as pl
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from etl.errors import ConfigError
 from etl.formats.log_columns import groups, if_dash, other, without, wrong
 from etl.formats.log_patterns import ISO_FORMAT, RFC3164, RFC5424
 from etl.formats.structured_data import STRUCTURED_DATA, structured
@@ -44,12 +45,12 @@ class SyslogRfc3164:
     def __init__(self, timezone: str = "UTC") -> None:
         self._timezone = timezone
 
-    def parse(self, lines: pl.Series, reference: datetime) -> Parsed:
+    def parse(self, lines: pl.Series, reference: datetime | None) -> Parsed:
         """Return lines as columns."""
         import polars as pl
 
         texts = groups(lines, RFC3164.text)
-        naive = with_year(texts["bsd"], reference.astimezone(ZoneInfo(self._timezone)))
+        naive = self._with_year(texts["bsd"], reference)
         local = naive.dt.replace_time_zone(self._timezone, ambiguous="earliest", non_existent="null")
         moments = local.dt.convert_time_zone("UTC")
         if texts["iso"].null_count() < len(lines):
@@ -63,6 +64,15 @@ class SyslogRfc3164:
             wrong(times, has_time & moments.is_null(), "is no day of the calendar"),
         ]
         return without(_columns(texts, moments, texts["message"]), faults)
+
+    def _with_year(self, texts: pl.Series, reference: datetime | None) -> pl.Series:
+        import polars as pl
+
+        if texts.null_count() == len(texts):
+            return texts.cast(pl.Datetime("us"))
+        if reference is None:
+            raise ConfigError("nothing tells the year", hint="the file has no modified time; use another format")
+        return with_year(texts, reference.astimezone(ZoneInfo(self._timezone)))
 
 
 class SyslogRfc5424:

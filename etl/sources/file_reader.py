@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial, reduce
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -190,7 +191,9 @@ class FileReader:
                 missing.append(gone.path)
 
     def _opener(self, unit: UnitRow) -> FileOpener:
-        return FileOpener(unit.path, unit.size_bytes, partial(self._open, unit), self._chunk_bytes)
+        modified_at = datetime.fromtimestamp(unit.modified_ns // 1_000_000_000, UTC)
+        open_it = partial(self._open, unit)
+        return FileOpener(unit.path, unit.size_bytes, open_it, self._chunk_bytes, modified_at=modified_at)
 
     def _open(self, unit: UnitRow) -> BinaryIO:
         try:

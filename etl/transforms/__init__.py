@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from etl.transforms.filter import Filter
+from etl.transforms.parse import Parse
 from etl.transforms.project import Select, WithColumns
 from etl.transforms.python import Python
 from etl.transforms.rename import Drop, Rename
@@ -23,6 +24,7 @@ TRANSFORMS: dict[str, Any] = {
     "explode": Explode,
     "unnest": Unnest,
     "unpivot": Unpivot,
+    "parse": Parse,
     "sql": Sql,
     "python": Python,
 }

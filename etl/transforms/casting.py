@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
-from etl.text_casts import CLOCK, DAY, PLAIN_FORMAT, ZONE, ZONED_FORMAT
+from etl.formats.typed_text import typed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,11 +38,9 @@ def exact_cast(values: pl.Series, target: pl.DataType) -> tuple[pl.Series, pl.Se
     import polars as pl
 
     if values.dtype == pl.String and target != pl.String:
-        found, is_lost = _parsed(values, target)
-    else:
-        found = values.cast(target, strict=False)
-        is_lost = _changed(values, found)
-    return found, is_lost | (found.is_null() & values.is_not_null())
+        return typed(values, target)
+    found = values.cast(target, strict=False)
+    return found, _changed(values, found) | (found.is_null() & values.is_not_null())
 
 
 def _changed(values: pl.Series, found: pl.Series) -> pl.Series:
@@ -53,31 +51,3 @@ def _changed(values: pl.Series, found: pl.Series) -> pl.Series:
     if values.dtype.is_float() and found.dtype == pl.Float32:
         return found.is_infinite().fill_null(value=False) & values.is_finite().fill_null(value=False)
     return found.cast(values.dtype, strict=False).ne_missing(values)
-
-
-def _parsed(texts: pl.Series, target: pl.DataType) -> tuple[pl.Series, pl.Series]:
-    """Return texts as ``target`` and a mask of those that are written in another way."""
-    import polars as pl
-
-    pattern = ""
-    if target == pl.Boolean:
-        found = texts.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean)
-    elif target == pl.Date:
-        found, pattern = texts.str.to_date("%Y-%m-%d", strict=False), f"^{DAY}$"
-    elif target == pl.Time:
-        found, pattern = texts.str.to_time("%H:%M:%S%.f", strict=False), f"^{CLOCK}$"
-    elif isinstance(target, pl.Datetime):
-        found, pattern = _moments(texts, target), f"^{DAY}[T ]{CLOCK}{ZONE if target.time_zone else ''}$"
-    else:
-        found = texts.cast(target, strict=False)
-        if isinstance(target, pl.Decimal):
-            pattern = rf"^[+-]?\d+(\.\d{{0,{target.scale}}}0*)?$"
-        elif target.is_float():
-            return found, found.is_infinite().fill_null(value=False) & texts.str.contains(r"\d")
-    return found, ~texts.str.contains(pattern).fill_null(value=True)
-
-
-def _moments(texts: pl.Series, target: pl.Datetime) -> pl.Series:
-    spaced = texts.str.replace("T", " ", literal=True)
-    form = ZONED_FORMAT if target.time_zone else PLAIN_FORMAT
-    return spaced.str.to_datetime(form, time_unit="us", time_zone=target.time_zone, strict=False)
