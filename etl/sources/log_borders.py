@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from etl.sources.log_identity import Content
+from etl.sources.log_pieces import Range, joined, pieces
 
 if TYPE_CHECKING:
     from etl.formats.log_records import Joiner
@@ -37,22 +37,12 @@ def first_line_end(content: Content, start: int, end: int) -> int:
     return start
 
 
-def last_record_end(content: Content, joiner: Joiner, start: int, end: int) -> int:
-    """Return the end of the last whole record between two line ends, ``start`` where none is whole.
+def last_record_end(content: Content, joiner: Joiner, asked: Range, max_line: int) -> int:
+    """Return the end of the last whole record in a range of whole lines, its start where none is whole.
 
     The log is read forwards, as the rows are: which lines make a record depends on those before them.
     """
-    held_from = start
-    for first, text in _whole_lines(content, start, end):
-        del first, text
-    return held_from
-
-
-def _whole_lines(content: Content, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    rest, at = b"", start
-    while at + len(rest) < end and (block := content.read_at(at + len(rest), min(CHUNK_BYTES, end - at - len(rest)))):
-        piece = rest + block
-        cut = piece.rfind(b"\n") + 1
-        if cut:
-            yield at, piece[:cut]
-        at, rest = at + cut, piece[cut:]
+    end = asked.start
+    for _, whole in joined(pieces(content, asked, CHUNK_BYTES, max_line), joiner, max_line):
+        end = whole
+    return end

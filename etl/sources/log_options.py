@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from etl.errors import ConfigError
 from etl.options import DurationS, Options, SizeBytes
 from etl.sources.file_pattern import parse_pattern, split_scheme
+from etl.sources.log_formats import made
 
 
 class Multiline(Options):
@@ -23,7 +25,9 @@ class LogOptions(Options):
     path: str | None = Field(default=None, description="a file, a folder (all below it) or a glob: * ? [abc] {a,b} **")
     include: list[str] = Field(default_factory=list, description="several paths, instead of `path`")
     exclude: list[str] = Field(default_factory=list, description="globs; one without '/' goes by the file's name alone")
-    format: Literal["lines"] = "lines"
+    format: str | dict[str, Any] = Field(
+        default="lines", description="lines, ndjson, a log format by its name, {regex: …} or {grok: …}"
+    )
     format_options: dict[str, Any] = Field(default_factory=dict)
     multiline: Multiline | None = None
     read_from: Literal["beginning", "end"] = "beginning"
@@ -44,6 +48,14 @@ class LogOptions(Options):
         for pattern in value:
             _check_pattern(pattern)
         return value
+
+    @model_validator(mode="after")
+    def _format_is_known(self) -> LogOptions:
+        try:
+            made(self)
+        except ConfigError as exc:
+            raise ValueError(f"{exc.message}; {exc.hint}") from exc
+        return self
 
     @model_validator(mode="after")
     def _names_files_in_one_way(self) -> LogOptions:

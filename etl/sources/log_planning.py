@@ -11,6 +11,7 @@ from etl.sources.log_borders import first_line_end, last_line_end, last_record_e
 from etl.sources.log_handles import LogHandles
 from etl.sources.log_identity import Content, mark_of
 from etl.sources.log_options import LogOptions
+from etl.sources.log_pieces import Range
 from etl.sources.log_tail import Tail
 from etl.sources.log_units import LogUnit
 
@@ -89,11 +90,15 @@ class LogPlanning:
             end = tail.offset
             tail.searched = max(tail.searched, upto)
         if upto == tail.seen_bytes:
-            idle_s = (now_ns - tail.modified_ns) / 1e9
-            if tail.is_packed or idle_s >= self._options.close_partial_after:
+            idle_s = inf if tail.is_packed else (now_ns - tail.modified_ns) / 1e9
+            if idle_s >= self._options.close_partial_after:
                 return upto
+            multiline = self._options.multiline
+            if multiline is not None and idle_s >= multiline.timeout:
+                return end
         if self._joiner is not None and end > tail.offset:
-            return last_record_end(content, self._joiner, tail.offset, end)
+            asked = Range(tail.path or tail.origin, tail.offset, end)
+            return last_record_end(content, self._joiner, asked, self._options.max_line)
         return end
 
     def _end_of_one(self, tail: Tail, content: Content, left_bytes: int, now_ns: int) -> int:

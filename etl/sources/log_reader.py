@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.formats.contract import Chunk
 from etl.model import Json
+from etl.schema_contract import Survey
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_columns import FileColumns
 from etl.sources.file_units import UnitRow
 from etl.sources.log_borders import CHUNK_BYTES
 from etl.sources.log_opening import LogOpening
-from etl.sources.log_options import LogOptions
-from etl.sources.log_pieces import Piece, pieces
-from etl.sources.log_rows import LogRows, PieceRows
+from etl.sources.log_pieces import Piece
+from etl.sources.log_rows import LogRows
 from etl.sources.log_units import LogUnit, LogUnits
 from etl.sources.parallel import in_order
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import polars as pl
 
     from etl.balance import Tally
-    from etl.schema_contract import Survey
 
 WORKERS = 2
 _GROUPED_PIECES = 64
@@ -36,8 +36,7 @@ Work = tuple[int, LogUnit, "Piece"]
 class LogReader:
     """Reads the ranges of plans. One per source; every reading has its own threads."""
 
-    def __init__(self, options: LogOptions, opening: LogOpening, rows: LogRows, site: SourceSite) -> None:
-        self._max_line = options.max_line
+    def __init__(self, opening: LogOpening, rows: LogRows, site: SourceSite) -> None:
         self._opening = opening
         self._rows = rows
         self._chunk_bytes = max(1 << 16, min(CHUNK_BYTES, site.memory_bytes // _MEMORY_SHARE))
@@ -51,7 +50,6 @@ class LogReader:
 
         columns = FileColumns(known.schema, system, has_partitions=False)
         counts: list[Json] = [0] * len(units.ranges)
-        reading: Reading
 
         def stream(
             wanted: list[str] | None, predicate: pl.Expr | None, most: int | None, _: int | None
@@ -67,22 +65,22 @@ class LogReader:
                     most = None if most is None else most - frame.height
                     if most == 0:
                         return
-            reading.bytes_read = units.size_bytes
 
-        reading = Reading(register_io_source(stream, schema=columns.polars_schema), {"rows": counts})
-        return reading
+        # No reference from here to the reading: Polars would keep both for ever, and the files open.
+        rows = register_io_source(stream, schema=columns.polars_schema)
+        return Reading(rows, {"rows": counts}, units.size_bytes)
 
     def survey(self, units: LogUnits, known: Survey | None) -> Survey:
         """Return ``known`` evolved by all lines of the units."""
         for unit in units.ranges:
             with closing(self._opening.open(unit)) as content:
-                for piece in pieces(content, unit, self._chunk_bytes, self._max_line):
+                for piece in self._rows.pieces(content, unit, self._chunk_bytes):
                     known = self._rows.survey(unit, piece, known)
-        return known or self._rows.survey_of_nothing()
+        return known or Survey({})
 
     def _jobs(
         self, units: LogUnits, known: Survey, columns: FileColumns, finish: Callable[[pl.DataFrame], pl.DataFrame]
-    ) -> Iterator[Callable[[], Iterator[tuple[int, PieceRows]]]]:
+    ) -> Iterator[Callable[[], Iterator[tuple[int, Chunk]]]]:
         """Return work for one thread at a time: a piece of a large range, or those of several small ones.
 
         The pieces are read here, one after the other; a thread parses them.
@@ -91,7 +89,7 @@ class LogReader:
         group_bytes = 0
         for index, unit in enumerate(units.ranges):
             with closing(self._opening.open(unit)) as content:
-                for piece in pieces(content, unit, self._chunk_bytes, self._max_line):
+                for piece in self._rows.pieces(content, unit, self._chunk_bytes):
                     group.append((index, unit, piece))
                     group_bytes += len(piece.text)
                     if group_bytes >= self._chunk_bytes or len(group) == _GROUPED_PIECES:
@@ -102,17 +100,18 @@ class LogReader:
 
     def _work(
         self, group: list[Work], known: Survey, columns: FileColumns, finish: Callable[[pl.DataFrame], pl.DataFrame]
-    ) -> Iterator[tuple[int, PieceRows]]:
+    ) -> Iterator[tuple[int, Chunk]]:
         for index, unit, piece in group:
-            found = self._rows.rows(unit, piece, known)
             as_file = UnitRow(unit.path, unit.end, unit.modified_ns)
-            chunk = Chunk(found.frame, found.rows, lambda offsets=found.offsets: offsets)
-            yield index, found.completed(finish(columns.complete(chunk, as_file)))
+            for chunk in self._rows.chunks(unit, piece, known):
+                yield index, replace(chunk, frame=finish(columns.complete(chunk, as_file)))
 
-    def _count(self, index: int, found: PieceRows, counts: list[Json], tally: Tally) -> None:
-        rows = found.rows + found.rejects.height
+    def _count(self, index: int, found: Chunk, counts: list[Json], tally: Tally) -> None:
+        rows = found.rows
+        if found.rejects is not None:
+            rows += found.rejects.height
+            tally.quarantine(found.rejects)
         tally.add("read", rows)
-        tally.quarantine(found.rejects)
         before = counts[index]
         counts[index] = rows + (before if isinstance(before, int) else 0)
 

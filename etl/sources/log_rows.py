@@ -1,69 +1,103 @@
-"""What the bytes of a piece of a log become: rows of the reading schema, and rejected lines."""
+"""What the bytes of a piece of a log become: rows of the reading schema, and rejected lines, by the source's format."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+import io
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, cast
 
+from etl.formats.contract import Chunk, FileOpener
 from etl.rejects import rejects
-from etl.schema_contract import Survey
+from etl.sources.log_formats import made
+from etl.sources.log_identity import Content
+from etl.sources.log_pieces import RAW_BYTES, Piece, Range, joined, pieces
+from etl.sources.log_units import LogUnit
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from etl.formats.contract import Format
+    from etl.schema_contract import SchemaContract, Survey
     from etl.sources.log_options import LogOptions
-    from etl.sources.log_pieces import Piece
-    from etl.sources.log_units import LogUnit
 
-
-@dataclass(frozen=True, slots=True)
-class PieceRows:
-    """Rows of a piece, where each starts, and beside them the rejected lines."""
-
-    frame: pl.DataFrame
-    rows: int
-    offsets: pl.Series
-    rejects: pl.DataFrame
-
-    def completed(self, frame: pl.DataFrame) -> PieceRows:
-        """Return the same with another frame."""
-        return replace(self, frame=frame)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class LogRows:
-    """Lines as one column."""
+    """The format of one source over pieces of its logs. Called from several threads."""
 
-    joiner = None
-
-    def __init__(self, options: LogOptions) -> None:
+    def __init__(self, options: LogOptions, contract: SchemaContract) -> None:
         self._max_line = options.max_line
+        self._format = cast("Format", made(options, contract))
+        way = getattr(self._format, "way", None)
+        self.joiner = None if way is None else way.joiner
 
-    def survey(self, unit: LogUnit, piece: Piece, known: Survey | None) -> Survey:
-        del unit, piece
-        return known or self.survey_of_nothing()
+    def pieces(self, content: Content, unit: LogUnit, chunk_bytes: int) -> Iterator[Piece]:
+        """Yield the range of a unit in pieces of whole records."""
+        found = pieces(content, Range(unit.path, unit.start, unit.end), chunk_bytes, self._max_line)
+        if self.joiner is None:
+            return found
+        return (piece for piece, _ in joined(found, self.joiner, self._max_line))
 
-    def survey_of_nothing(self) -> Survey:
-        return Survey({"line": "string"})
+    def survey(self, unit: LogUnit, piece: Piece, known: Survey | None) -> Survey | None:
+        """Return ``known`` evolved by the lines of a piece."""
+        return known if piece.long_bytes else self._format.survey(self._opener(unit, piece), known)
 
-    def rows(self, unit: LogUnit, piece: Piece, known: Survey) -> PieceRows:
+    def chunks(self, unit: LogUnit, piece: Piece, known: Survey) -> Iterator[Chunk]:
+        """Yield the rows of a piece, and its rejects with the file that they come from."""
         import polars as pl
 
-        lines, offsets, bad = [], [], []
-        at = piece.start
-        for line in piece.text.split(b"\n")[: -1 if piece.text.endswith(b"\n") else None]:
-            if piece.long_bytes or len(line) > self._max_line:
-                bad.append(
-                    {
-                        "raw": line[:65536],
-                        "_source_file": unit.path,
-                        "_source_offset": at,
-                        "rule": "too_long",
-                        "reason": f"a line of {piece.long_bytes or len(line)} bytes",
-                    }
-                )
-            else:
-                lines.append(line.removesuffix(b"\r").decode())
-                offsets.append(at)
-            at += len(line) + 1
-        frame = pl.DataFrame({"line": pl.Series(lines, dtype=pl.String)})
-        return PieceRows(frame, len(lines), pl.Series("_source_offset", offsets, dtype=pl.Int64), rejects(bad))
+        if piece.long_bytes:
+            from etl.schema import to_polars
+
+            yield Chunk(pl.DataFrame(schema=to_polars(known.schema)), 0, _no_offsets, self._too_long(unit, piece))
+            return
+        for task in self._format.tasks(self._opener(unit, piece), known.schema):
+            for chunk in task():
+                yield _placed(chunk, unit, piece)
+
+    def _opener(self, unit: LogUnit, piece: Piece) -> FileOpener:
+        modified_at = _EPOCH + timedelta(microseconds=unit.modified_ns // 1000)
+        size = len(piece.text)
+        return FileOpener(
+            unit.path, size, lambda: io.BytesIO(piece.text), max(size, 1), self._max_line, modified_at=modified_at
+        )
+
+    def _too_long(self, unit: LogUnit, piece: Piece) -> pl.DataFrame:
+        kept = piece.text[:RAW_BYTES]
+        reason = f"a line of {piece.long_bytes} bytes, more than {self._max_line}; its first {len(kept)} bytes are kept"
+        return rejects(
+            [
+                {
+                    "raw": kept,
+                    "_source_file": unit.path,
+                    "_source_offset": piece.start,
+                    "rule": "too_long",
+                    "reason": reason,
+                }
+            ]
+        )
+
+
+def _placed(chunk: Chunk, unit: LogUnit, piece: Piece) -> Chunk:
+    """Return a chunk with the places of its rows in the log; how many lines lie before is not known."""
+    import polars as pl
+
+    found = chunk.rejects
+    if found is not None:
+        is_long = pl.col("rule") == "too_long"
+        found = found.with_columns(
+            pl.col("_source_offset") + piece.start,
+            pl.when(is_long).then(pl.col("raw").bin.head(RAW_BYTES)).otherwise(pl.col("raw")).alias("raw"),
+            _source_file=pl.lit(unit.path),
+            line=pl.lit(None, pl.Int64),
+        ).select(rejects([]).columns)
+    return replace(chunk, locate=lambda: chunk.offsets + piece.start, rejects=found)
+
+
+def _no_offsets() -> pl.Series:
+    import polars as pl
+
+    return pl.Series("_source_offset", [], dtype=pl.Int64)

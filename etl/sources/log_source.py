@@ -40,7 +40,7 @@ class LogSource:
         self._options = options
         self._schema = schema
         self._seam = site.seam
-        rows = LogRows(options)
+        rows = LogRows(options, site.contract)
         places = Places(site.folder, site.storage_options)
         self._places = places
         self._handles = LogHandles(str(site.folder))
@@ -48,7 +48,7 @@ class LogSource:
         self._discovery = LogDiscovery(options, places, self._positions, self._handles, site.seam)
         self._planning = LogPlanning(options, self._handles, rows.joiner)
         self._opening = LogOpening(self._positions, self._handles)
-        self._reader = LogReader(options, self._opening, rows, site)
+        self._reader = LogReader(self._opening, rows, site)
         self._told = 0
 
     @property
