@@ -39,6 +39,7 @@ class LogArrivals:
         self._handles = search.handles
         self._search = search
         self._passed_over: dict[str, tuple[Status, str]] = {}
+        self._away: list[Tail] = []
         self.notes: list[str] = []
 
     def first(self, found: Sequence[Candidate], folders: Iterable[str]) -> list[Tail]:
@@ -73,6 +74,9 @@ class LogArrivals:
         """Follow the unknown files that are new logs, oldest first, and return them."""
         ordered = sorted(fresh, key=lambda each: (each.status.modified_ns, each.path))
         paths = {each.path for each in ordered}
+        self._away = [
+            tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length >= SURE_BYTES
+        ]
         return [tail for each in ordered if (tail := self._taken(each, paths, now)) is not None]
 
     def why_passed_over(self, path: str) -> str | None:
@@ -100,20 +104,18 @@ class LogArrivals:
 
     def _origin(self, candidate: Candidate, paths: set[str]) -> str:
         """Return where a log was first written, as far as names tell: at a path that is known, or taken by a pattern."""
-        known = paths | self._positions.generations.keys()
         older = older_paths(candidate.path)
-        origins = [each for each in older if each in known]
+        origins = [each for each in older if each in paths or each in self._positions.generations]
         if not origins and not candidate.is_matched:
             origins = list(filter(self._listing.takes, older))
         return origins[-1] if origins else candidate.path
 
     def _revived(self, candidate: Candidate) -> Tail | None:
         """Return a log that was taken for gone and is here, without doubt: its folder was away, or it was packed."""
-        for tail in self._positions.tails.values():
-            if tail.path is not None or tail.mark.length < SURE_BYTES:
-                continue
+        for tail in self._away:
             is_same = tail.identity == candidate.status.identity
             if (is_same or _is_family(candidate.path, tail)) and self._search.holds(candidate, tail.mark):
+                self._away.remove(tail)
                 self._handles.release(tail)
                 tail.is_gone = False
                 self._positions.move(tail, candidate.path, candidate.status.identity)
