@@ -1,20 +1,16 @@
-"""The one walk of a batch: recover, plan, read, transform, stage, commit, acknowledge."""
+"""Running a pipeline: hold its lease, recover, take what is available, let go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.commit_log import CommitEntry, commit_info
-from etl.checkpoint.folder import Checkpoint, choose_lease, held, open_checkpoint
-from etl.checkpoint.recovery import Step
-from etl.errors import FencedError, RecordExistsError, SourceChangedError, StorageError
-from etl.model import BatchPlan, BatchResult, Json, Manifest, Schema
-from etl.progress import Stopwatch
-from etl.resumption import Standing, bind_sink, restore_source, take_stock
-from etl.staging import Flow, stage_batch
+from etl.checkpoint.folder import choose_lease, held, open_checkpoint
+from etl.errors import StorageError
+from etl.model import BatchResult, Bounds
+from etl.resumption import bind_sinks
+from etl.walk import Runner
 
 if TYPE_CHECKING:
     from etl.checkpoint.lease import Lease
@@ -22,210 +18,9 @@ if TYPE_CHECKING:
     from etl.progress import Reporter
     from etl.seam import Seam
 
-_MAX_AMENDMENTS = 3
-_FOLD_AT_LEAST_EVERY = 1000
-"""Batches after which the ledger is folded even by a runner that is never idle."""
+_UNBOUNDED = Bounds()
 _NOTHING_TO_BEGIN_WITH = "full refresh: nothing to read yet; until then the table stays as it is"
 _AGAIN = "what was committed stays; mend the cause and run again"
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How long a run goes on. None is no bound; without any it ends when nothing is left to take."""
-
-    max_batches: int | None = None
-    max_seconds: float | None = None
-
-
-class Runner:
-    """The runner of one pipeline: holds its lease from the first step to :meth:`close`."""
-
-    def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam, reporter: Reporter) -> None:
-        self._pipeline = pipeline
-        self._flow: Flow = pipeline.flow
-        self._checkpoint = checkpoint
-        self._seam = seam
-        self._reporter = reporter
-        self._schema: Schema | None = pipeline.source.declared_schema
-        self._next_id = 0
-        self._after: dict[str, Json] | None = None
-        self._has_stray_files = False
-
-    @property
-    def awaits_refresh(self) -> bool:
-        """Whether the table still holds what a full refresh is to replace."""
-        return self._checkpoint.replaces is not None and self._next_id == 0
-
-    def recover(self) -> BatchResult | None:
-        """Bring an unfinished batch to its end and return its result, None when there was none.
-
-        *Repeat*: safe, also after a crash at any step of it. Raises CheckpointError, TableStateError.
-        """
-        self._checkpoint.sweep()
-        standing = take_stock(self._checkpoint, self._flow, mend=True)
-        restore_source(self._checkpoint, self._flow, standing)
-        self._go_on_from(standing)
-        if standing.plan is None:
-            return None
-        if standing.step is Step.PLAN:
-            self._acknowledge(standing.plan)  # the last run may have ended between the commit entry and this
-            return None
-        self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
-        self._has_stray_files = True
-        plan = self._with_current_definition(standing.plan, standing)
-        if standing.manifest is None or standing.step is Step.RESTAGE:
-            return self._carry_out(plan, standing)
-        return self._commit(plan, standing.manifest, Stopwatch(self._seam))
-
-    def _go_on_from(self, standing: Standing) -> None:
-        self._next_id = standing.committed + 1
-        self._after = standing.offset(self._flow.source_name)
-        self._schema = self._pipeline.source.declared_schema or standing.schema(self._flow.source_name)
-
-    def _with_current_definition(self, plan: BatchPlan, standing: Standing) -> BatchPlan:
-        """Amend a plan that nothing was staged for and whose pipeline was edited since."""
-        if standing.manifest is not None or plan.definition == self._pipeline.definition:
-            return plan
-        schemas = (
-            plan.schemas if self._pipeline.source.declared_schema is None else {self._flow.source_name: self._schema}
-        )
-        amended = replace(plan, definition=self._pipeline.definition, schemas=schemas)
-        return self._amend(amended, "the pipeline was edited before anything was staged")
-
-    def plan(self) -> BatchPlan | None:
-        """Fix the next batch in the write-ahead log; None when there is nothing new."""
-        planned = self._pipeline.source.latest(self._after, self._pipeline.limit)
-        if planned is None:
-            return None
-        plan = BatchPlan(
-            batch_id=self._next_id,
-            batch_at=self._seam.now(),
-            inputs={self._flow.source_name: planned},
-            schemas={self._flow.source_name: self._schema},
-            definition=self._pipeline.definition,
-        )
-        self._add_plan(plan)
-        self._pipeline.source.accept(plan.batch_id, planned)
-        return plan
-
-    def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
-        epochs = self._checkpoint.epochs
-        epochs.check()
-        try:
-            self._checkpoint.plans.add(
-                plan, epoch=epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason
-            )
-        except RecordExistsError as exc:
-            epochs.check()
-            raise FencedError(
-                f"batch {plan.batch_id} was just planned by a runner that this one took over from",
-                where=self._checkpoint.url,
-                hint="run again: its plan is recovered like any other",
-            ) from exc
-
-    def run_batch(self) -> BatchResult | None:
-        """Plan and carry out the next batch; None when there is nothing new."""
-        watch = Stopwatch(self._seam)
-        plan = self.plan()
-        if plan is None:
-            return None
-        watch.lap("plan")
-        self._reporter.planned(self._pipeline.name, plan)
-        return self._carry_out(plan, None, watch)
-
-    def _carry_out(self, plan: BatchPlan, standing: Standing | None, watch: Stopwatch | None = None) -> BatchResult:
-        watch = watch or Stopwatch(self._seam)
-        try:
-            plan, manifest = self._stage(plan)
-        except BaseException:
-            self._has_stray_files = True
-            raise
-        watch.lap("stage")
-        revision = 1 if standing is None else standing.manifest_revision + 1
-        reason = f"staged files are missing: {', '.join(standing.missing)}" if standing and standing.missing else ""
-        self._checkpoint.epochs.check()
-        decided = self._checkpoint.manifests.add(
-            manifest, epoch=self._checkpoint.epochs.current, revision=revision, reason=reason
-        )
-        if decided.attempt != manifest.attempt:
-            self._has_stray_files = True
-        return self._commit(plan, decided, watch)
-
-    def _stage(self, plan: BatchPlan) -> tuple[BatchPlan, Manifest]:
-        """Stage the plan; where its input changed before anything of it was published, amend it and stage again."""
-        amendments = 0
-        while True:
-            try:
-                staged = stage_batch(self._flow, plan, self._seam.new_id)
-            except SourceChangedError as exc:
-                self._has_stray_files = True
-                if amendments == _MAX_AMENDMENTS:
-                    raise
-                amendments += 1
-                refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
-                plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
-            else:
-                self._has_stray_files |= staged.was_retried
-                return plan, staged.manifest
-
-    def _amend(self, plan: BatchPlan, reason: str) -> BatchPlan:
-        revision = self._checkpoint.plans.log.revisions()[plan.batch_id] + 1
-        self._add_plan(plan, revision, reason)
-        self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: plan amended, {reason}")
-        return plan
-
-    def _commit(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> BatchResult:
-        """Commit the table, write the entry, then everything that may be lost."""
-        self._checkpoint.epochs.check()
-        version = self._pipeline.sink.commit(
-            manifest, commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
-        )
-        watch.lap("commit")
-        result = BatchResult(
-            pipeline=self._pipeline.name,
-            batch_id=plan.batch_id,
-            offsets={name: {"start": part.span.start, "end": part.span.end} for name, part in plan.inputs.items()},
-            tables={self._pipeline.sink.table: version},
-            rows=manifest.rows,
-            watermark=manifest.watermark,
-            bytes_read=manifest.bytes_read,
-            seconds=watch.seconds(),
-        )
-        entry = CommitEntry(
-            result,
-            manifest.attempt,
-            self._pipeline.sink.table_id() or "",
-            self._seam.now().isoformat(),
-            plan.definition,
-        )
-        self._checkpoint.epochs.check()
-        self._checkpoint.commits.add(entry, epoch=self._checkpoint.epochs.current)
-        self._reporter.committed(result)
-        self._settle(plan, manifest)
-        return result
-
-    def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
-        """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
-        self._checkpoint.epochs.check()
-        self._acknowledge(plan)
-        if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
-            self._pipeline.source.fold(plan.batch_id)
-        if self._has_stray_files:
-            self._pipeline.sink.discard(plan.batch_id, manifest.attempt)
-            self._has_stray_files = False
-        self._next_id = plan.batch_id + 1
-        self._after = plan.inputs[self._flow.source_name].span.end
-        self._schema = manifest.source_schemas[self._flow.source_name]
-
-    def _acknowledge(self, plan: BatchPlan) -> None:
-        self._pipeline.source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
-
-    def idle(self) -> None:
-        """Do upkeep that is off the hot path: fold the source's ledger, summarise the table's log."""
-        self._checkpoint.epochs.check()
-        if self._next_id > 0:
-            self._pipeline.source.fold(self._next_id - 1)
-        self._pipeline.sink.tend()
 
 
 @contextmanager
@@ -234,8 +29,9 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
     with _storage_errors(pipeline.url):
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
         with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
-            bind_sink(checkpoint, pipeline.flow)
-            yield Runner(pipeline, checkpoint, seam, reporter)
+            bind_sinks(checkpoint, pipeline.flow)
+            with closing(pipeline.source):
+                yield Runner(pipeline, checkpoint, seam, reporter)
 
 
 @contextmanager
@@ -251,7 +47,7 @@ def run(
     pipeline: Pipeline,
     seam: Seam,
     reporter: Reporter,
-    bounds: Bounds = Bounds(),
+    bounds: Bounds = _UNBOUNDED,
     should_stop: Callable[[], bool] = bool,
 ) -> list[BatchResult]:
     """Take what is available in micro-batches, then stop; return the results.

@@ -5,6 +5,7 @@
     EtlError                  message, where, hint
     ├── ConfigError           the project or a pipeline file is wrong (exit code 2)
     ├── TransientError        a retry may cure it
+    │   ├── TableMovedError       another writer changed files that a batch rewrites
     │   └── UnknownOutcomeError   a write may or may not have landed, and cannot be read back
     ├── StorageError          a filesystem refused
     │   └── RecordExistsError     somebody else's record has the name
@@ -56,6 +57,10 @@ class ConfigError(EtlError):
 
 class TransientError(EtlError):
     """A failure that a retry may cure."""
+
+
+class TableMovedError(TransientError):
+    """A table whose files another writer changed since a batch read them; the batch is staged again."""
 
 
 class UnknownOutcomeError(TransientError):

@@ -21,6 +21,9 @@ Schema: TypeAlias = "dict[str, TypeTree]"
 """Column name to type, in column order; see ``etl.schema`` for the words and the conversions."""
 
 SYSTEM_COLUMNS = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id", "_ingested_at")
+SOURCE_ROW = "_source_row"
+"""The row as it came from the source, carried beside its columns where a failed expectation may have to keep it."""
+
 PROVENANCE_COLUMNS = ("_source_file", "_source_offset", "_batch_id")
 
 
@@ -45,17 +48,27 @@ class ReadLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How long a run goes on. None is no bound; without any it ends when nothing is left to take."""
+
+    max_batches: int | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedInput:
     """The part of a plan that belongs to one source.
 
     ``units`` is made and read by the source alone; written into the plan record as it is,
-    so that a restart reads exactly the same. ``files`` and ``size_bytes`` are for people.
+    so that a restart reads exactly the same. ``files`` and ``size_bytes`` are for people. ``replaces`` are files whose
+    rows of earlier batches go with this one.
     """
 
     span: Span
     units: dict[str, Json]
     files: int = 0
     size_bytes: int = 0
+    replaces: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,9 @@ class BatchPlan:
     """What batch ``batch_id`` is, fixed before a row is read.
 
     ``batch_at`` (aware UTC) is the only "now" that a transform may see. ``schemas`` is the
-    reading schema of each source at plan time (None: to be inferred by the batch).
+    reading schema of each source at plan time (None: to be inferred by the batch), ``wide`` the columns of it that can
+    never become ``float64``. ``resolution`` is what a batch does with rows of the quarantine instead of new input:
+    ``{"action": "replay" | "discard", "rows": their ids}``.
     """
 
     batch_id: int
@@ -72,6 +87,22 @@ class BatchPlan:
     schemas: Mapping[str, Schema | None]
     definition: str
     watermark: str | None = None
+    wide: Mapping[str, list[str]] = field(default_factory=dict)
+    resolution: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaChange:
+    """A column, or a field in it (dotted path), that a batch added to a reading schema or whose type it changed.
+
+    ``before`` and ``after`` are None where there is none. ``file`` is where the reason was first seen, empty where no
+    file is (an edited declaration).
+    """
+
+    column: str
+    before: TypeTree | None
+    after: TypeTree | None
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +111,7 @@ class StagedFile:
 
     ``path`` is relative to the table root, exactly as on disk. ``partition_values`` are the
     Delta text forms (None is null). ``statistics`` is Delta's: numRecords, minValues, maxValues, nullCount.
+    ``is_rewrite``: its rows were in the table before.
     """
 
     path: str
@@ -87,14 +119,31 @@ class StagedFile:
     rows: int
     partition_values: Mapping[str, str | None] = field(default_factory=dict)
     statistics: Mapping[str, Json] = field(default_factory=dict)
+    is_rewrite: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a batch takes out of a table, to put back its rows changed: ``removes``, as the table's log writes them.
+
+    ``read_version`` is the version whose files these are. ``is_data_change`` tells whether rows go or change their
+    values; where only their layout or types do, readers that follow the table need not look at them again.
+    """
+
+    removes: tuple[str, ...]
+    read_version: int
+    is_data_change: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """The staged result of a batch: whose it is, which files, which counts.
 
-    ``tables`` maps a table's role (``main``) to its files; ``table_schemas`` to the schema that
-    the batch's commit must leave the table with; ``source_schemas`` is the reading schema that the batch ended with.
+    ``tables`` maps the role of each table that the batch changes (``main``, ``quarantine``) to its new files;
+    ``table_schemas`` to the schema that the commit must leave the table with; ``revisions`` to the files that it takes
+    out. ``source_schemas`` is the reading schema that the batch ended with,
+    ``wide`` as in a plan, ``schema_changes`` how it came to that. ``files`` are the counts of each input file,
+    ``checks`` how many rows failed each expectation.
     """
 
     batch_id: int
@@ -106,11 +155,19 @@ class Manifest:
     units: Mapping[str, Json] = field(default_factory=dict)
     watermark: str | None = None
     bytes_read: int = 0
+    revisions: Mapping[str, Revision] = field(default_factory=dict)
+    wide: Mapping[str, list[str]] = field(default_factory=dict)
+    schema_changes: tuple[SchemaChange, ...] = ()
+    files: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    checks: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The outcome of a batch, as the commit log keeps it and ``etl run --json`` prints it."""
+    """The outcome of a batch, as the commit log keeps it and ``etl run --json`` prints it.
+
+    ``tables`` maps the name of each table that it changed to the version, the pipeline's own first.
+    """
 
     pipeline: str
     batch_id: int
@@ -120,6 +177,9 @@ class BatchResult:
     watermark: str | None
     bytes_read: int
     seconds: Mapping[str, float]
+    schema_changes: tuple[Mapping[str, Json], ...] = ()
+    checks: Mapping[str, int] = field(default_factory=dict)
+    resolution: Mapping[str, Any] | None = None
 
 
 def as_fields(value: DataclassInstance) -> dict[str, Any]:

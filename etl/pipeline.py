@@ -20,7 +20,7 @@ class Pipeline:
     """What rows pass through, where the progress is kept, and how much a batch takes.
 
     ``definition`` is the hash of what decides the results. ``checkpoint`` is the whole folder, of which the records of
-    ``generation`` count.
+    ``generation`` count. ``max_latency_s`` is how long a continuous run waits for a batch to fill.
     """
 
     flow: Flow
@@ -30,6 +30,7 @@ class Pipeline:
     project: Project
     trigger: str = "available_now"
     generation: int = 1
+    max_latency_s: float = 0.0
 
     @property
     def name(self) -> str:

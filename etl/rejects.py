@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from etl.errors import QuarantineError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import polars as pl
+
+MOST_BYTES = 500_000_000
+"""How much of rejected rows one batch may hold in memory before it is staged."""
 
 Rule: TypeAlias = Literal["syntax", "encoding", "new_column", "type", "missing_column", "too_long", "unreadable_file"]
 """The rules that input can break before an expectation is asked; an expectation's own name is its rule.
@@ -27,8 +32,8 @@ def reject_schema() -> dict[str, Any]:
 
     ``raw``: the bytes of the record without its line end; of a row without text its JSON. ``form``: which of the two.
     ``context``: JSON that the format needs beside ``raw`` to read it again (the names of a CSV file's columns), or
-    null. ``_source_offset``: the byte at which the record starts in the uncompressed file, or the row's number. ``line``
-    counts from 1 and is null where there are no lines. ``rule`` and ``reason`` say what was wrong.
+    null. ``_source_offset``: the byte at which the record starts in the uncompressed file, or the row's number.
+    ``line`` counts from 1 and is null where there are no lines. ``rule`` and ``reason`` say what was wrong.
     """
     import polars as pl
 
@@ -52,15 +57,24 @@ def rejects(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 
 class RejectedRows:
-    """The rejected rows of one attempt, from any thread, on their way to the quarantine."""
+    """The rejected rows of one attempt, from any thread, on their way to the quarantine; held in memory until then."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._frames: deque[pl.DataFrame] = deque()
+        self._most_bytes = most_bytes
+        self._held_bytes = 0
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take rows of ``reject_schema``."""
-        if frame.height:
-            self._frames.append(frame)
+        """Take rows of ``reject_schema``. Raises QuarantineError where there are more than may be held."""
+        if not frame.height:
+            return
+        self._held_bytes += int(frame.estimated_size())
+        if self._held_bytes > self._most_bytes:
+            raise QuarantineError(
+                f"more than {self._most_bytes:,} bytes of rejected rows in one batch; one reason: {frame['reason'][0]}",
+                hint="nothing was committed; mend the input or the pipeline, or take less at a time: batch.max_bytes",
+            )
+        self._frames.append(frame)
 
     def take(self) -> pl.DataFrame:
         """Return what came since the last call, in no particular order."""

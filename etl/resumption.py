@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
 from etl.errors import CheckpointError, TableStateError
+from etl.schema_contract import Survey
 
 if TYPE_CHECKING:
     from etl.checkpoint.batch_log import BatchLog
     from etl.checkpoint.commit_log import CommitEntry
     from etl.checkpoint.folder import Checkpoint
-    from etl.model import BatchPlan, Manifest, Offset, Schema
+    from etl.model import BatchPlan, Manifest, Offset
     from etl.staging import Flow
 
 
@@ -39,23 +40,26 @@ class Standing:
         span = self.plan.inputs[source].span
         return span.end if self.step is Step.PLAN else span.start
 
-    def schema(self, source: str) -> Schema | None:
+    def known(self, source: str) -> Survey | None:
         """Return the reading schema of ``source`` after the newest committed batch, None before the first."""
         if self.plan is None:
             return None
         if self.step is Step.PLAN and self.manifest is not None:
-            return self.manifest.source_schemas[source]
-        return self.plan.schemas[source]
+            return Survey(self.manifest.source_schemas[source], frozenset(self.manifest.wide.get(source, ())))
+        schema = self.plan.schemas[source]
+        return None if schema is None else Survey(schema, frozenset(self.plan.wide.get(source, ())))
 
 
-def bind_sink(checkpoint: Checkpoint, flow: Flow) -> None:
-    """Tell the sink under which names its table remembers the batches of a checkpoint."""
-    replaces = None if checkpoint.replaces is None else [_app_id(identity) for identity in checkpoint.replaces]
-    flow.sink.bind(_app_id(checkpoint.identity), flow.name, replaces)
+def bind_sinks(checkpoint: Checkpoint, flow: Flow) -> None:
+    """Tell every sink under which names its table remembers the batches of a checkpoint."""
+    for role, sink in flow.sinks.items():
+        replaces = None if checkpoint.replaces is None else [f"{each}/{role}" for each in checkpoint.replaces]
+        sink.bind(f"{checkpoint.identity}/{role}", claim_of(flow, role), replaces)
 
 
-def _app_id(identity: str) -> str:
-    return f"{identity}/main"
+def claim_of(flow: Flow, role: str) -> str:
+    """Return the name under which a table remembers batches of any checkpoint of the pipeline."""
+    return flow.name if role == "main" else f"{flow.name}/{role}"
 
 
 def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
@@ -70,20 +74,51 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     plans = _sound(checkpoint.plans.log, max([committed, *manifests]), mend=mend)
     planned = max(plans, default=-1)
     _refuse_unplanned(checkpoint, max(manifests, default=-1), planned)
-    table = (
-        _table_batch(flow, checkpoint.commits.read(committed))
-        if committed >= 0
-        else _uncommitted_batch(flow, is_refresh=checkpoint.replaces is not None)
-    )
+    if committed >= 0:
+        entry = checkpoint.commits.read(committed)
+        table = _table_batch(flow, entry)
+        _refuse_other_sides(flow, entry)
+    else:
+        table = _uncommitted_batch(flow, is_refresh=checkpoint.replaces is not None)
     plan = checkpoint.plans.read(planned, plans[planned]) if planned >= 0 else None
     revision = manifests.get(planned, 0)
     manifest = checkpoint.manifests.read(planned, revision) if revision else None
     must_be_whole = manifest is not None and planned > committed and table < planned
-    missing = tuple(flow.sink.missing(manifest)) if manifest is not None and must_be_whole else ()
+    missing = _missing(flow, manifest) if manifest is not None and must_be_whole else ()
     step = next_step(
         Found(planned, committed, table, manifest is not None, not missing), pipeline=flow.name, table=flow.sink.table
     )
     return Standing(step, planned, committed, plan, manifest, revision, missing, plans)
+
+
+def _missing(flow: Flow, manifest: Manifest) -> tuple[str, ...]:
+    """Return the staged files that are lost, of tables that the batch is not in yet."""
+    missing: list[str] = []
+    for sink in flow.sinks.values():
+        batch_id = sink.last_batch_id()
+        if batch_id is None or batch_id < manifest.batch_id:
+            missing += sink.missing(manifest)
+    return tuple(missing)
+
+
+def _refuse_other_sides(flow: Flow, entry: CommitEntry) -> None:
+    """Refuse side tables that are not as the newest commit entry left them. Raises TableStateError."""
+    for role, side in entry.sides.items():
+        sink = flow.sinks.get(role)
+        if sink is None:
+            continue
+        batch = sink.last_batch_id((side.batch_id, side.version))
+        if batch == side.batch_id or (batch is not None and batch == entry.result.batch_id + 1):
+            continue  # the next batch may have been committed there, and not yet in the pipeline's own table
+        found = sink.table_id()
+        held = "none" if batch is None else batch
+        kind = "table_missing" if found is None else "table_behind" if found == side.table_id else "table_replaced"
+        raise TableStateError(
+            kind,
+            f"the checkpoint says that the table holds batch {side.batch_id}, it holds {held}",
+            where=sink.table,
+            hint=f"put the table back, or build both anew: {refresh_command(flow.name)}",
+        )
 
 
 def _refuse_unplanned(checkpoint: Checkpoint, staged: int, planned: int) -> None:

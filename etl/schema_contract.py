@@ -55,9 +55,10 @@ class Survey:
     ``schema`` is the known schema, evolved as far as the contract allows, in the order of the rows: no row that would
     be rejected has a part in it. ``wide`` are the integer columns and fields (dotted paths, ``[]`` for items) that hold
     a number beyond 2**53, so that they can never become ``float64``. ``unreadable`` are files that cannot be read as a
-    whole, each with the reason.
+    whole, each with the reason. ``origins`` says for columns that are new or changed in which file that was first seen.
     """
 
     schema: Schema
     wide: frozenset[str] = frozenset()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False)

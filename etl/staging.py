@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally, check_balance
-from etl.errors import ConfigError, EtlError, SchemaDriftError, SinkError
-from etl.model import BatchPlan, Manifest, PlannedInput, Schema
+from etl.errors import ConfigError, EtlError, QuarantineError, SchemaDriftError, SinkError, UnreadableFileError
+from etl.model import SOURCE_ROW, BatchPlan, Manifest, PlannedInput, Revision, Schema, StagedFile
+from etl.schema_changes import schema_changes
+from etl.schema_contract import EVOLVE, SchemaContract, Survey
+from etl.sinks.contract import Edit
+from etl.sinks.quarantine import ROLE, most_frequent
 from etl.transforms.blame import blamed, is_failure_of_polars, reason
+from etl.transforms.expectations import with_source_row
 
 if TYPE_CHECKING:
     import polars as pl
 
     from etl.sinks.contract import Sink
+    from etl.sinks.quarantine import Quarantine
     from etl.sources.contract import Reading, Source
     from etl.transforms.contract import Transform
+    from etl.transforms.expectations import Expectations
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """What rows pass through. ``system`` are the system columns that they carry."""
+    """What rows pass through. ``system`` are the system columns that they carry.
+
+    Rows that are rejected go to the ``quarantine``; where there is none, a rejected row fails the batch.
+    """
 
     name: str
     source_name: str
@@ -29,6 +39,15 @@ class Flow:
     transforms: Sequence[Transform]
     sink: Sink
     system: tuple[str, ...]
+    expectations: Expectations | None = None
+    quarantine: Quarantine | None = None
+    contract: SchemaContract = EVOLVE
+
+    @property
+    def sinks(self) -> Mapping[str, Sink]:
+        """The tables that a batch may change, by role, in the order in which they are committed: the own one last."""
+        sides = {} if self.quarantine is None else {ROLE: self.quarantine.sink}
+        return {**sides, "main": self.sink}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,58 +61,117 @@ class Staged:
 def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str]) -> Staged:
     """Stage a planned batch, under a fresh attempt each time it is tried.
 
-    Where the input has columns that the reading schema lacks, the schema is widened over the whole batch and the
-    batch read again, so that the result does not depend on which row came first. Raises SourceError, TransformError,
-    SinkError, BalanceError; nothing is published.
+    Where the input has what the reading schema does not foresee and the contract lets evolve, or files that cannot be
+    read as a whole, the whole batch is surveyed and read again, so that the result does not depend on which row came
+    first. Raises SourceError, TransformError, QuarantineError, SinkError, BalanceError; nothing is published.
     """
     planned = plan.inputs[flow.source_name]
-    schema = plan.schemas[flow.source_name] or flow.source.infer(planned, None)
+    known = known_at(flow, plan) or flow.source.survey(planned, None, plan.batch_at)
     was_retried = False
     while True:
         try:
-            return Staged(_stage_once(flow, plan, schema, new_id()), was_retried)
-        except SchemaDriftError:
-            widened = flow.source.infer(planned, schema)
-            if widened == schema:
+            return Staged(_stage_once(flow, plan, known, new_id()), was_retried)
+        except (SchemaDriftError, UnreadableFileError):
+            found = flow.source.survey(planned, known, plan.batch_at)
+            if found == known:
                 raise
-            schema, was_retried = widened, True
+            known, was_retried = found, True
 
 
-def _stage_once(flow: Flow, plan: BatchPlan, schema: Schema, attempt: str) -> Manifest:
+def known_at(flow: Flow, plan: BatchPlan) -> Survey | None:
+    """Return what the plan says of its source's schema, None where the batch is to infer it."""
+    schema = plan.schemas[flow.source_name]
+    return None if schema is None else Survey(schema, frozenset(plan.wide.get(flow.source_name, ())))
+
+
+def as_planned(source: str, known: Survey | None) -> dict[str, Any]:
+    """Return what a plan says of the schema of its source: the reverse of ``known_at``."""
+    return {
+        "schemas": {source: None if known is None else known.schema},
+        "wide": {source: [] if known is None else sorted(known.wide)},
+    }
+
+
+def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Manifest:
     tally = Tally()
     planned = plan.inputs[flow.source_name]
-    reading = flow.source.read(planned, schema, flow.system, tally)
+    changes = schema_changes(plan.schemas[flow.source_name] or {}, known.schema, known.origins)
+    reading = flow.source.read(planned, known, flow.system, tally)
     try:
         rows = transform(flow, reading.rows, plan, tally)
-        table_schema = flow.sink.prepare(rows.collect_schema())
+        may_widen = any(change.before is not None for change in changes)
+        table_schema = flow.sink.prepare(rows.collect_schema(), may_widen=may_widen)
         files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
     except BaseException as exc:
         if is_failure_of_polars(exc):
-            raise _explained(exc, flow, plan, schema) from exc
+            raise _explained(exc, flow, plan, known) from exc
         raise
-    counts = tally.counts()
-    check_balance(counts, where=f"{flow.name}, batch {plan.batch_id}")
+    old, revision = flow.sink.revise(plan.batch_id, attempt, Edit(table_schema, frozenset(planned.replaces)))
+    counts, by_file = _balanced(flow, plan, tally)
+    sides = _stage_side(flow, plan, attempt, tally)
     return Manifest(
         batch_id=plan.batch_id,
         attempt=attempt,
-        tables={"main": files},
-        table_schemas={"main": table_schema},
-        source_schemas={flow.source_name: schema},
+        tables={"main": (*files, *old), **sides.tables},
+        table_schemas={"main": table_schema, **sides.schemas},
+        source_schemas={flow.source_name: known.schema},
         rows=counts,
         units={flow.source_name: reading.units},
         watermark=plan.watermark,
         bytes_read=reading.bytes_read,
+        revisions={**({} if revision is None else {"main": revision}), **sides.revisions},
+        wide={flow.source_name: sorted(known.wide | reading.wide)},
+        schema_changes=changes,
+        files=by_file,
+        checks=tally.failed(),
     )
 
 
-def _explained(error: BaseException, flow: Flow, plan: BatchPlan, schema: Schema) -> EtlError:
+def _balanced(flow: Flow, plan: BatchPlan, tally: Tally) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    """Return the counts of the batch and of each file. Raises BalanceError where one of them does not add up."""
+    if flow.expectations is not None:
+        flow.expectations.check(tally)
+    counts, by_file = tally.counts(), tally.by_file()
+    check_balance(counts, where=f"{flow.name}, batch {plan.batch_id}")
+    if sum(fates.get("read", 0) for fates in by_file.values()) == counts["read"] and "_source_file" in flow.system:
+        for file, fates in by_file.items():
+            check_balance(fates, where=f"{flow.name}, batch {plan.batch_id}, {file}")
+    return counts, by_file
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """What an attempt staged for side tables, by role."""
+
+    tables: Mapping[str, tuple[StagedFile, ...]]
+    schemas: Mapping[str, Schema]
+    revisions: Mapping[str, Revision]
+
+
+def _stage_side(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> _Sides:
+    """Stage the rejected rows of an attempt, and what becomes of earlier ones. Raises QuarantineError."""
+    rejected = tally.rejected.take()
+    quarantine = flow.quarantine
+    if quarantine is None:
+        if rejected.height:
+            raise QuarantineError(f"rows were rejected; {most_frequent(rejected)}", where=flow.name)
+        return _Sides({}, {}, {})
+    quarantine.check(tally.counts(), rejected)
+    staged = quarantine.stage(plan, attempt, rejected, frozenset(plan.inputs[flow.source_name].replaces))
+    if staged is None:
+        return _Sides({}, {}, {})
+    files, schema, revision = staged
+    return _Sides({ROLE: files}, {ROLE: schema}, {} if revision is None else {ROLE: revision})
+
+
+def _explained(error: BaseException, flow: Flow, plan: BatchPlan, known: Survey) -> EtlError:
     """Return a failure of the whole query as that of the transform it comes from, or of the sink."""
 
     def read() -> pl.LazyFrame:
-        reading = flow.source.read(plan.inputs[flow.source_name], schema, flow.system, Tally())
+        reading = flow.source.read(plan.inputs[flow.source_name], known, flow.system, Tally())
         return _with_batch(flow, reading.rows, plan)
 
-    found = blamed(error, flow.transforms, read, plan)
+    found = blamed(error, steps_of(flow), read, plan)
     if isinstance(found, EtlError):
         return found
     return SinkError(reason(found), where=flow.sink.table, hint="look at the rows: etl preview")
@@ -102,14 +180,26 @@ def _explained(error: BaseException, flow: Flow, plan: BatchPlan, schema: Schema
 def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
     """Return ``rows`` with the batch's own system columns, passed through every transform."""
     rows = _with_batch(flow, rows, plan)
-    for step in flow.transforms:
+    for step in steps_of(flow):
         rows = step.apply(rows, plan, tally)
     return rows
+
+
+def steps_of(flow: Flow) -> Sequence[Transform]:
+    """Return everything that rows pass through, in order: the transforms, then what they must satisfy."""
+    return flow.transforms if flow.expectations is None else [*flow.transforms, flow.expectations]
+
+
+def _keeps_source_row(flow: Flow) -> bool:
+    return flow.expectations is not None and flow.expectations.keeps_rows
 
 
 def _with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
     import polars as pl
 
+    if _keeps_source_row(flow):
+        own = [name for name in rows.collect_schema() if name not in flow.system]
+        rows = with_source_row(rows, own)
     added: dict[str, pl.Expr] = {}
     if "_batch_id" in flow.system:
         added["_batch_id"] = pl.lit(plan.batch_id, dtype=pl.Int64)
@@ -132,7 +222,8 @@ def source_frame(flow: Flow, schema: Schema) -> pl.Schema:
         "_ingested_at": pl.Datetime("us", "UTC"),
     }
     given = dict(to_polars({name: tree for name, tree in schema.items() if tree != "null"}))
-    return pl.Schema(given | {name: types[name] for name in flow.system})
+    row = {SOURCE_ROW: pl.Struct(given)} if _keeps_source_row(flow) else {}
+    return pl.Schema({**given, **{name: types[name] for name in flow.system}, **row})
 
 
 def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
@@ -146,11 +237,11 @@ def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
             given = step.output_schema(given)
         except ConfigError as exc:
             raise ConfigError(exc.message, where=f"transforms[{index}].{step.label}", hint=exc.hint) from exc
-    return given
+    return given if flow.expectations is None else flow.expectations.output_schema(given)
 
 
-def first_rows(flow: Flow, planned: PlannedInput, plan: BatchPlan, schema: Schema) -> pl.LazyFrame:
+def first_rows(flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey) -> pl.LazyFrame:
     """Return the transformed rows of a plan for looking at; nothing is staged or counted."""
     tally = Tally()
-    reading: Reading = flow.source.read(planned, schema, flow.system, tally)
+    reading: Reading = flow.source.read(planned, known, flow.system, tally)
     return transform(flow, reading.rows, plan, tally)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.errors import RowError
 from etl.schema import decimal_digits, format_type, is_list, is_struct
+from etl.schema_contract import EVOLVE, RESCUED, SchemaContract, Survey
 
 if TYPE_CHECKING:
     from etl.model import Schema, TypeTree
@@ -72,3 +75,83 @@ def is_lossless(found: str, known: str) -> bool:
     if small and large:
         return small[1] <= large[1] and small[0] - small[1] <= large[0] - large[1]
     return (found, known) == ("float32", "float64")
+
+
+def fold(known: Survey, found: Survey, contract: SchemaContract = EVOLVE) -> Survey | None:
+    """Return what a survey of some input that started from ``known`` would find, given one from an older state.
+
+    ``found`` started from a state that ``known`` grew from; where that was None, the contract is ``EVOLVE``. None
+    where the answer depends on single rows: the kinds of a column differ, or a float meets integers beyond 2**53.
+    """
+    folding = _Folding(known.wide, found.wide, contract)
+    try:
+        schema = folding.fields(known.schema, found.schema, "")
+    except _ConflictError:
+        return None
+    return Survey(schema, known.wide | found.wide, {**known.unreadable, **found.unreadable})
+
+
+class _ConflictError(Exception):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class _Folding:
+    """Two surveys on their way to one."""
+
+    wide: frozenset[str]
+    found_wide: frozenset[str]
+    contract: SchemaContract
+
+    def fields(self, old: Mapping[str, TypeTree], found: Mapping[str, TypeTree], path: str) -> Schema:
+        merged = dict(old)
+        for name, tree in found.items():
+            if name in old:
+                merged[name] = self.tree(old[name], tree, f"{path}.{name}" if path else name)
+            elif self.contract.new_columns == "evolve":
+                merged[name] = tree
+            else:
+                raise _ConflictError
+        return merged
+
+    def tree(self, old: TypeTree, found: TypeTree, path: str) -> TypeTree:
+        if found in (old, "null"):
+            return old
+        if old == "null":
+            return found
+        if is_list(old) and is_list(found):
+            return {"list": self.tree(old["list"], found["list"], f"{path}[]")}
+        if is_struct(old) and is_struct(found):
+            return {"struct": self.fields(old["struct"], found["struct"], path)}
+        if {str(old), str(found)} == _NUMBERS and self.contract.type_change == "widen":
+            integers = self.wide if old == "int64" else self.found_wide
+            if path not in integers:
+                return "float64"
+        raise _ConflictError
+
+
+def carried_on(declared: Schema | None, before: Survey | None, contract: SchemaContract) -> Survey | None:
+    """Return what a batch knows of its source when it begins: the declared schema, or what it has become, or both.
+
+    ``before`` is what the newest batch ended with. A declared column keeps the wider type that it has evolved to, as
+    long as that follows from the declaration; columns that evolution added stay. None where all is to be inferred.
+    """
+    if declared is None:
+        return before
+    known = dict(declared)
+    if contract.rescues:
+        known.setdefault(RESCUED, "string")
+    if before is None or not contract.evolves:
+        return Survey(known)
+    for name, tree in before.schema.items():
+        if name not in known or _follows(known[name], tree):
+            known[name] = tree
+    return Survey(known, before.wide)
+
+
+def _follows(declared: TypeTree, evolved: TypeTree) -> bool:
+    """Tell whether a type is one that evolution may have made of the declared one."""
+    try:
+        return merge({"x": declared}, {"x": evolved}, widen_numbers=True) == {"x": evolved}
+    except RowError:
+        return False

@@ -17,20 +17,23 @@ RANKS = {
         "storage",
         "schema",
         "type_text",
-        "widening",
         "schema_contract",
+        "widening",
+        "schema_changes",
+        "row_json",
         "vocabulary",
         "text_casts",
         "sql_writer",
         "expressions",
         "watermark",
         "progress",
+        "waking",
         "project",
     ),
     4: ("checkpoint", "formats"),
     5: ("sources", "transforms", "sinks"),
-    6: ("staging", "pipeline"),
-    7: ("resumption", "engine", "config", "maintenance", "cluster", "testing"),
+    6: ("staging", "pipeline", "memory"),
+    7: ("resumption", "committing", "walk", "engine", "following", "config", "maintenance", "cluster", "testing"),
     8: ("operations",),
     9: ("service",),
     10: ("cli",),
@@ -51,7 +54,7 @@ PACKAGES = (
 RANK_OF = {name: rank for rank, names in RANKS.items() for name in names}
 ORDER = {name: (rank, place) for rank, names in RANKS.items() for place, name in enumerate(names)}
 
-HEAVY = ("deltalake", "duckdb", "fsspec", "polars", "pyarrow", "s3fs", "sqlglot")
+HEAVY = ("deltalake", "duckdb", "fastavro", "fsspec", "openpyxl", "polars", "pyarrow", "s3fs", "sqlglot")
 """Libraries that are imported inside the functions that need them."""
 
 # What reaches the outside world, by the name it is called by; a name ending in a dot bans the whole module.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
@@ -15,14 +16,27 @@ _MAX_LISTED_UNITS = 100
 
 
 @dataclass(frozen=True, slots=True)
+class SideState:
+    """A side table as a batch left it."""
+
+    table_id: str
+    batch_id: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class CommitEntry:
-    """An outcome and what the next start compares it with: the attempt that won, the identity of the table."""
+    """An outcome and what the next start compares it with: the attempt that won, the identity of the table.
+
+    ``sides`` are the other tables of the pipeline by their role: which batch changed each last, and what it is now.
+    """
 
     result: BatchResult
     attempt: str
     table_id: str
     committed_at: str
     definition: str
+    sides: Mapping[str, SideState] = field(default_factory=dict)
 
 
 class CommitLog:
@@ -33,7 +47,8 @@ class CommitLog:
 
     def add(self, entry: CommitEntry, *, epoch: int) -> None:
         """Publish an entry. *Repeat*: safe; where another runner recorded the same batch, its entry stands."""
-        body = as_fields(entry) | {"result": as_fields(entry.result)}
+        sides = {role: as_fields(side) for role, side in entry.sides.items()}
+        body = as_fields(entry) | {"result": as_fields(entry.result), "sides": sides}
         try:
             self.log.add(entry.result.batch_id, body, epoch=epoch, attempt=entry.attempt)
         except RecordExistsError:
@@ -45,8 +60,9 @@ class CommitLog:
 
 
 def entry_from_json(body: dict[str, Any]) -> CommitEntry:
-    """Return the entry in the body of a record."""
-    return CommitEntry(**{**body, "result": BatchResult(**body["result"])})
+    """Return the entry in the body of a record; format 1 has fewer keys."""
+    sides = {role: SideState(**side) for role, side in body.get("sides", {}).items()}
+    return CommitEntry(**{**body, "result": BatchResult(**body["result"]), "sides": sides})
 
 
 def commit_info(name: str, identity: str, plan: BatchPlan, manifest: Manifest) -> dict[str, Json]:

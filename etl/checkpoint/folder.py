@@ -14,6 +14,7 @@ from etl.checkpoint.lease import EpochLog, FileLease, HeartbeatLease, Lease
 from etl.checkpoint.manifest_log import ManifestLog
 from etl.checkpoint.offset_log import OffsetLog
 from etl.checkpoint.record import Record, decode_record, encode_record
+from etl.checkpoint.schema_log import SchemaLog
 from etl.errors import CheckpointError, EtlError, FencedError, LeaseHeldError, RecordExistsError, StorageError
 from etl.storage import LocalStorage, probe_conditional_create, put_if_absent
 
@@ -49,6 +50,7 @@ class Checkpoint:
         self.plans = OffsetLog(BatchLog(storage.at("offsets"), "plan", identity, seam))
         self.manifests = ManifestLog(BatchLog(storage.at("manifests"), "manifest", identity, seam))
         self.commits = CommitLog(BatchLog(storage.at("commits"), "commit", identity, seam))
+        self.schemas = SchemaLog(BatchLog(storage.at("schemas"), "schema", identity, seam))
         self.epochs = EpochLog(storage.at("epochs"), identity, seam)
 
     @property
@@ -67,7 +69,7 @@ class Checkpoint:
         """Remove temporary files that a crash left. Only by the holder of the lease. *Repeat*: safe."""
         if self.generation > 1:
             self.folder.sweep("", older_than_s=0.0, effect="checkpoint.sweep")
-        for folder in ("", "epochs", "offsets", "manifests", "commits"):
+        for folder in ("", "epochs", "offsets", "manifests", "schemas", "commits"):
             self.storage.sweep(folder, older_than_s=0.0, effect="checkpoint.sweep")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.errors import RecordExistsError
-from etl.model import Manifest, StagedFile, as_fields
+from etl.model import Manifest, Revision, SchemaChange, StagedFile, as_fields
 
 
 class ManifestLog:
@@ -37,11 +37,14 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     """Return the body of a manifest record."""
     body = as_fields(manifest)
     del body["batch_id"], body["attempt"]
-    return body | {"tables": {role: [as_fields(file) for file in files] for role, files in manifest.tables.items()}}
+    tables = {role: [as_fields(file) for file in files] for role, files in manifest.tables.items()}
+    revisions = {role: as_fields(revision) for role, revision in manifest.revisions.items()}
+    changes = [as_fields(change) for change in manifest.schema_changes]
+    return body | {"tables": tables, "revisions": revisions, "schema_changes": changes}
 
 
 def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Manifest:
-    """Return the manifest in the body of a record."""
+    """Return the manifest in the body of a record; format 1 has fewer keys."""
     return Manifest(
         batch_id=batch_id,
         attempt=attempt,
@@ -52,4 +55,13 @@ def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Man
         units=body["units"],
         watermark=body["watermark"],
         bytes_read=body["bytes_read"],
+        revisions={role: _revision(found) for role, found in body.get("revisions", {}).items()},
+        wide=body.get("wide", {}),
+        schema_changes=tuple(SchemaChange(**change) for change in body.get("schema_changes", ())),
+        files=body.get("files", {}),
+        checks=body.get("checks", {}),
     )
+
+
+def _revision(body: dict[str, Any]) -> Revision:
+    return Revision(**{**body, "removes": tuple(body["removes"])})

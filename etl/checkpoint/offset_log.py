@@ -33,10 +33,12 @@ class OffsetLog:
 
 def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
     """Return the body of a plan record."""
+    resolution = {} if plan.resolution is None else {"resolution": dict(plan.resolution)}
     return {
         "batch_at": plan.batch_at.isoformat(),
         "definition": plan.definition,
         "watermark": plan.watermark,
+        **resolution,
         "inputs": {
             name: {
                 "start": planned.span.start,
@@ -44,7 +46,9 @@ def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
                 "files": planned.files,
                 "size_bytes": planned.size_bytes,
                 "schema": plan.schemas.get(name),
+                "wide": plan.wide.get(name, []),
                 "units": planned.units,
+                **({"replaces": list(planned.replaces)} if planned.replaces else {}),
             }
             for name, planned in plan.inputs.items()
         },
@@ -52,16 +56,24 @@ def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
 
 
 def plan_from_json(batch_id: int, body: dict[str, Any]) -> BatchPlan:
-    """Return the plan in the body of a record."""
+    """Return the plan in the body of a record; format 1 has fewer keys."""
     inputs = body["inputs"]
     return BatchPlan(
         batch_id=batch_id,
         batch_at=datetime.fromisoformat(body["batch_at"]),
         inputs={
-            name: PlannedInput(Span(part["start"], part["end"]), part["units"], part["files"], part["size_bytes"])
+            name: PlannedInput(
+                Span(part["start"], part["end"]),
+                part["units"],
+                part["files"],
+                part["size_bytes"],
+                tuple(part.get("replaces", ())),
+            )
             for name, part in inputs.items()
         },
         schemas={name: part["schema"] for name, part in inputs.items()},
         definition=body["definition"],
         watermark=body["watermark"],
+        wide={name: part.get("wide", []) for name, part in inputs.items()},
+        resolution=body.get("resolution"),
     )

@@ -10,7 +10,8 @@ from typing import Any
 from etl.errors import CheckpointError
 from etl.model import Json
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)
 _RESTORE = "restore it from a copy of the checkpoint folder; nothing was changed"
 
 
@@ -62,9 +63,10 @@ def decode_record(content: bytes, *, kind: str, pipeline: str | None, where: str
         is_whole = False
     if not is_whole or not isinstance(envelope, dict):
         raise TornRecordError("torn or altered: its checksum does not hold", where=where, hint=_RESTORE)
-    if envelope.get("version") != FORMAT_VERSION:
+    if envelope.get("version") not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
         raise CheckpointError(
-            f"written by format version {envelope.get('version')}; this release reads {FORMAT_VERSION}",
+            f"written by format version {envelope.get('version')}; this release reads {known}",
             where=where,
             hint="run a release that knows this format",
         )

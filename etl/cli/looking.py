@@ -14,8 +14,9 @@ from etl.cli.text import count, counted, escaped, moment, say, say_json, size, t
 
 if TYPE_CHECKING:
     from etl.checkpoint.commit_log import CommitEntry
+    from etl.model import SchemaChange
     from etl.operations.failures import Failure
-    from etl.operations.planning import Change, NextBatch
+    from etl.operations.planning import NextBatch
     from etl.operations.status import Status
     from etl.operations.workspace import Workspace
 
@@ -76,7 +77,7 @@ def _file_lines(batch: NextBatch) -> list[str]:
     return [*shown, f"… and {counted(more, 'file')} more"] if more else shown
 
 
-def _change_lines(changes: tuple[Change, ...]) -> list[str]:
+def _change_lines(changes: tuple[SchemaChange, ...]) -> list[str]:
     """Return the columns that are new, then each that becomes wider."""
     new = [f"{escaped(each.column)} {_type_text(each.after)}" for each in changes if each.before is None]
     wider = [

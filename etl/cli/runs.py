@@ -39,6 +39,8 @@ def run(
     Several pipelines run one after the other, each after those whose tables it reads; where one fails, those that read
     its table are skipped. Ctrl-C or SIGTERM ends the run after the batch under way, which has 20 seconds.
 
+    A pipeline whose trigger is continuous, named alone and without --once, waits for further input instead of ending.
+
     With --full-refresh everything is read anew. The first batch takes the place of all that the table holds, in one
     version; until then the table stays as it is. Stopped at any moment, it is continued by a plain etl run.
 
@@ -53,7 +55,7 @@ def run(
             say_plan(session.workspace(), spec.name, as_json=as_json, is_line=True, full_refresh=full_refresh)
         return
 
-    from etl.engine import Bounds
+    from etl.model import Bounds
 
     bounds = Bounds(1 if once else max_batches, max_seconds)
     say_note = partial(say, to_error=True)
@@ -61,7 +63,8 @@ def run(
         from etl.operations.running import Running, run_pipelines
         from etl.seam import Seam
 
-        running = Running(Seam(), reporter, bounds, lambda: interruption.is_wanted, full_refresh)
+        follows = names is not None and len(names) == 1 and not once
+        running = Running(Seam(), reporter, bounds, lambda: interruption.is_wanted, full_refresh, follows)
         worst = 0
         try:
             for outcome in run_pipelines(session.workspace(), names, running):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from etl.config.interpolation import texts
 from etl.config.specification import PipelineSpec, TransformSpec, dumped
 from etl.project import Project
+from etl.schema_contract import EVOLVE, STRICT
 from etl.secrets import mask_values
 
 _PYTHON_KEYS = ("python", "map_batches")
@@ -24,10 +26,22 @@ def definition_hash(spec: PipelineSpec, project: Project) -> str:
         "source": [spec.source.type, dumped(spec.source.options), _ordered(spec.source.schema)],
         "transforms": [[step.key, dumped(step.options), _python_digests(step, project)] for step in spec.transforms],
         "sink": [spec.sink.type, dumped(spec.sink.options)],
+        **_rules(spec),
     }
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     masked = mask_values(canonical, spec.document.secrets)
     return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _rules(spec: PipelineSpec) -> dict[str, Any]:
+    """Return what decides which rows are set aside, without what has its default."""
+    default = EVOLVE if spec.source.schema is None else STRICT
+    rules = {
+        "schema_contract": None if spec.source.contract == default else asdict(spec.source.contract),
+        "expect": [dumped(each) for each in spec.expect],
+        "quarantine": dumped(spec.quarantine),
+    }
+    return {name: rule for name, rule in rules.items() if rule}
 
 
 def _ordered(schema: Any) -> list[list[Any]] | None:  # noqa: ANN401  a schema or None

@@ -43,6 +43,8 @@ def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
         _fault(spec, "source", f"reads what the sink writes ({spec.sink.table}): the pipeline would feed itself")
     if _reads(spec, checkpoints):
         _fault(spec, "source", f"reads the lake's checkpoints ({CHECKPOINTS})")
+    if _reads(spec, spec.sink.quarantine_url):
+        _fault(spec, "source", f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back")
     if is_inside(spec.sink.url, checkpoints) or is_inside(checkpoints, spec.sink.url):
         _fault(spec, "sink", f"writes over the lake's checkpoints ({CHECKPOINTS})")
 
@@ -51,6 +53,10 @@ def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:
     """Names and places that differ only in case are the same on some filesystems."""
     if first.name.casefold() == second.name.casefold():
         second.document.fault(("name",), f"'{second.name}' is the name of {first.document.file} too")
+    if second.sink.quarantine_url.casefold() in (first.sink.quarantine_url.casefold(), first.sink.url.casefold()):
+        second.document.fault(
+            ("quarantine", "table"), f"{second.sink.quarantine} is written by {first.document.file} too"
+        )
     one, two = first.sink.url.casefold(), second.sink.url.casefold()
     if one == two:
         _fault(second, "sink", f"{second.sink.table} is written by {first.document.file} too")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.config.explanation import Place, validate
 from etl.config.faults import Location, nearest, reason, shown
@@ -12,6 +12,7 @@ from etl.config.registries import Kind, names, registered
 from etl.config.specification import (
     PipelineFile,
     PipelineSpec,
+    QuarantineOptions,
     SinkCommon,
     SinkSpec,
     SourceCommon,
@@ -23,7 +24,13 @@ from etl.errors import ConfigError
 from etl.model import SYSTEM_COLUMNS, ReadLimit, Schema
 from etl.options import Options
 from etl.project import Project, check_id
+from etl.schema_contract import RESCUED
 from etl.type_text import parse_type
+
+if TYPE_CHECKING:
+    from etl.transforms.expectations import ExpectationOptions
+
+QUARANTINE_SUFFIX = "__quarantine"
 
 
 def read_pipeline(document: Document, path: Path, project: Project) -> PipelineSpec | None:
@@ -33,7 +40,9 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
     name = _name(document, path)
     source = _source(document, content.get("source"), project)
     transforms = _transforms(document, content.get("transforms"))
-    sink = _sink(document, content.get("sink"), project)
+    quarantine = fixed.quarantine if fixed is not None else QuarantineOptions()
+    sink = _sink(document, content.get("sink"), quarantine, project)
+    _check_expectations(document, () if fixed is None else fixed.expect)
     if document.faults or fixed is None or source is None or sink is None:
         return None
     return PipelineSpec(
@@ -45,6 +54,8 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
         description=fixed.description,
         trigger=fixed.trigger,
         reads=_read_urls(source.options, project),
+        expect=tuple(fixed.expect),
+        quarantine=fixed.quarantine,
         document=document,
     )
 
@@ -68,7 +79,7 @@ def _source(document: Document, content: object, project: Project) -> SourceSpec
     if not isinstance(content, dict):
         return None
     place = Place(document, ("source",))
-    common_keys = ("type", "schema", "batch")
+    common_keys = ("type", "schema", "schema_contract", "batch")
     common = validate(SourceCommon, {key: content[key] for key in common_keys if key in content}, place)
     schema = _schema(document, content.get("schema"))
     options = _typed(place, "sources", content, common_keys)
@@ -76,7 +87,7 @@ def _source(document: Document, content: object, project: Project) -> SourceSpec
         return None
     limit = common.batch.limit(project.limit)
     _check_limit(document, options, limit)
-    return SourceSpec(common.type, options, schema, limit)
+    return SourceSpec(common.type, options, schema, limit, common.batch.max_latency, common.contract)
 
 
 def _check_limit(document: Document, options: Options, limit: ReadLimit) -> None:
@@ -95,7 +106,7 @@ def _schema(document: Document, declared: object) -> Schema | None:
         return None
     schema: Schema = {}
     for column, text in declared.items():
-        if column in SYSTEM_COLUMNS:
+        if column in (*SYSTEM_COLUMNS, RESCUED):
             document.fault(("source", "schema", column), "the name of a system column", key=True)
         try:
             schema[column] = parse_type(text) if isinstance(text, str) else "string"
@@ -126,7 +137,14 @@ def _transform(document: Document, index: int, item: object) -> TransformSpec | 
     return None if options is None else TransformSpec(key, options, index)
 
 
-def _sink(document: Document, content: object, project: Project) -> SinkSpec | None:
+def _check_expectations(document: Document, expected: Sequence[ExpectationOptions]) -> None:
+    names = [each.name for each in expected]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            document.fault(("expect", place, "name"), f"'{name}' is the name of expectation {names.index(name)} too")
+
+
+def _sink(document: Document, content: object, quarantine: QuarantineOptions, project: Project) -> SinkSpec | None:
     if not isinstance(content, dict):
         return None
     place = Place(document, ("sink",))
@@ -143,7 +161,14 @@ def _sink(document: Document, content: object, project: Project) -> SinkSpec | N
     except ConfigError as exc:
         document.fault(("sink", "table"), reason(exc))
         return None
-    return SinkSpec(common.type, options, str(table or path), url)
+    name = str(table or path)
+    side = quarantine.table or f"{name}{QUARANTINE_SUFFIX}"
+    try:
+        side_url = f"{url}{QUARANTINE_SUFFIX}" if quarantine.table is None else project.table_url(quarantine.table)
+    except ConfigError as exc:
+        document.fault(("quarantine", "table"), reason(exc))
+        return None
+    return SinkSpec(common.type, options, name, url, side, side_url)
 
 
 def _typed(place: Place, kind: Kind, content: Mapping[str, Any], beside: tuple[str, ...]) -> Options | None:

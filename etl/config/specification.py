@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -10,10 +10,12 @@ from pydantic import BeforeValidator, Field
 
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
-from etl.options import Options, SizeBytes
+from etl.options import DurationS, Options, SizeBytes
 from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
+from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
+from etl.transforms.expectations import ExpectationOptions
 
-TriggerName: TypeAlias = Literal["available_now", "once"]
+TriggerName: TypeAlias = Literal["available_now", "once", "continuous"]
 
 
 def _known_version(value: object) -> object:
@@ -45,11 +47,12 @@ class BatchOptions(Options):
     max_files: Annotated[int, Field(ge=1)] | None = None
     max_bytes: SizeBytes | None = None
     max_rows: Annotated[int, Field(ge=1)] | None = None
+    max_latency: DurationS = Field(default=0.0, description="how long a continuous run waits for a batch to fill")
 
     def limit(self, default: ReadLimit) -> ReadLimit:
         """Return the read limit; a bound that is not given is that of ``default``."""
-        given = {name: getattr(self, name) for name in self.model_fields_set}
         bounds = ("max_files", "max_bytes", "max_rows")
+        given = {name: getattr(self, name) for name in self.model_fields_set if name in bounds}
         return ReadLimit(**{name: given.get(name, getattr(default, name)) for name in bounds})
 
 
@@ -75,6 +78,14 @@ class ProjectFile(ProfileFile):
     profiles: dict[str, ProfileFile] = Field(default_factory=dict)
 
 
+class QuarantineOptions(Options):
+    """Where rejected rows go, and how many there may be."""
+
+    table: str | None = Field(default=None, description="default: the sink's table with __quarantine behind its name")
+    max_fraction: float | None = Field(default=None, ge=0, le=1, description="of the rows; beyond, the batch fails")
+    raw: bool = Field(default=True, description="keep what a rejected row was; without it, it cannot be sent again")
+
+
 class PipelineFile(Options):
     """The fixed part of a pipeline file; ``source``, ``transforms`` and ``sink`` are looked into by their ``type``."""
 
@@ -85,6 +96,16 @@ class PipelineFile(Options):
     transforms: list[dict[str, Any]] = Field(default_factory=list)
     sink: dict[str, Any]
     trigger: TriggerName = "available_now"
+    expect: list[ExpectationOptions] = Field(default_factory=list)
+    quarantine: QuarantineOptions = QuarantineOptions()
+
+
+class ContractOptions(Options):
+    """Each policy of a schema contract by itself."""
+
+    new_columns: NewColumns = EVOLVE.new_columns
+    type_change: TypeChange = EVOLVE.type_change
+    missing_columns: MissingColumns = EVOLVE.missing_columns
 
 
 class SourceCommon(Options):
@@ -92,7 +113,21 @@ class SourceCommon(Options):
 
     type: str
     declared: dict[str, str] | None = Field(default=None, alias="schema", min_length=1)
+    schema_contract: Literal["evolve", "rescue", "strict"] | ContractOptions | None = Field(
+        default=None, description="default: evolve for an inferred schema, strict for a declared one"
+    )
     batch: BatchOptions = BatchOptions()
+
+    @property
+    def contract(self) -> SchemaContract:
+        """What becomes of input that the schema does not foresee; what is not said is as in the default."""
+        default = EVOLVE if self.declared is None else STRICT
+        if self.schema_contract is None:
+            return default
+        if isinstance(self.schema_contract, str):
+            return CONTRACTS[self.schema_contract]
+        given = {name: getattr(self.schema_contract, name) for name in self.schema_contract.model_fields_set}
+        return replace(default, **given)
 
 
 class SinkCommon(Options):
@@ -109,6 +144,8 @@ class SourceSpec:
     options: Options
     schema: Schema | None = None
     limit: ReadLimit = DEFAULT_LIMIT
+    max_latency_s: float = 0.0
+    contract: SchemaContract = EVOLVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +159,17 @@ class TransformSpec:
 
 @dataclass(frozen=True, slots=True)
 class SinkSpec:
-    """A validated ``sink:``; ``table`` is its name for people, ``url`` its root."""
+    """A validated ``sink:``; ``table`` is its name for people, ``url`` its root.
+
+    ``quarantine`` and ``quarantine_url`` are those of the table that rejected rows go to.
+    """
 
     type: str
     options: Options
     table: str
     url: str
+    quarantine: str = ""
+    quarantine_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +184,8 @@ class PipelineSpec:
     description: str = ""
     trigger: TriggerName = "available_now"
     reads: tuple[str, ...] = ()
+    expect: tuple[ExpectationOptions, ...] = ()
+    quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
 
 

@@ -18,10 +18,14 @@ from etl.pipeline import Pipeline
 from etl.project import Project, scheme_of
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.quarantine import ROLE, Quarantine
 from etl.sources.contract import SourceSite
 from etl.staging import Flow, check_flow
 from etl.storage import Storage, object_store_options, open_storage
 from etl.transforms.contract import TransformSite
+from etl.transforms.expectations import Expectations
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,9 +49,21 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
         transforms=tuple(_transform(spec, step, project) for step in spec.transforms),
         sink=_sink(spec, project, seam, provenance),
         system=_system_columns(spec, provenance),
+        expectations=Expectations(spec.expect) if spec.expect else None,
+        quarantine=_quarantine(spec, project, seam),
+        contract=spec.source.contract,
     )
     definition = definition_hash(spec, project)
-    return Pipeline(flow, checkpoint, spec.source.limit, definition, project, spec.trigger, generation)
+    return Pipeline(
+        flow,
+        checkpoint,
+        spec.source.limit,
+        definition,
+        project,
+        spec.trigger,
+        generation,
+        spec.source.max_latency_s,
+    )
 
 
 def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) -> Any:  # noqa: ANN401  a Source
@@ -58,6 +74,7 @@ def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) 
         seam=seam,
         storage_options=project.storage_options,
         memory_bytes=project.memory_bytes,
+        contract=spec.source.contract,
     )
     return _built(
         spec,
@@ -84,6 +101,22 @@ def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[st
     return _built(spec, ("sink",), lambda: registered("sinks", spec.sink.type)(spec.sink.options, site))
 
 
+def _quarantine(spec: PipelineSpec, project: Project, seam: Seam) -> Quarantine:
+    """Return where rejected rows go: a Delta table beside the pipeline's own."""
+    url = spec.sink.quarantine_url
+    site = SinkSite(
+        table=spec.sink.quarantine,
+        url=url,
+        storage=open_storage(url, seam, project.storage_options),
+        seam=seam,
+        storage_options=object_store_options(scheme_of(url), project.options_for(url)),
+        provenance=PROVENANCE_COLUMNS,
+        role=ROLE,
+    )
+    options = DeltaOptions(path=url)
+    return Quarantine(DeltaSink(options, site), spec.quarantine.raw, spec.quarantine.max_fraction)
+
+
 def _built(spec: PipelineSpec, location: Location, build: Callable[[], Any]) -> Any:  # noqa: ANN401  what build returns
     try:
         return build()
@@ -98,9 +131,11 @@ def _fault(spec: PipelineSpec, location: Location, exc: EtlError) -> Fault:
 
 
 def _system_columns(spec: PipelineSpec, provenance: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the system columns that rows carry: those kept in the table, and those that a transform names."""
+    """Return the system columns that rows carry: their origin, those kept in the table, those that a check names."""
     named = "\n".join(text for step in spec.transforms for text in texts(dumped(step.options)))
-    return tuple(name for name in SYSTEM_COLUMNS if name in provenance or re.search(rf"\b{name}\b", named))
+    named += "\n".join(each.check for each in spec.expect)
+    carried = {*provenance, "_source_file", "_source_offset"}  # rows are counted by their file, and rejected with both
+    return tuple(name for name in SYSTEM_COLUMNS if name in carried or re.search(rf"\b{name}\b", named))
 
 
 def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = None) -> pl.Schema | None:
@@ -123,4 +158,5 @@ def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = N
 def _place_of(spec: PipelineSpec, exc: EtlError) -> Location:
     """Return the transform that an error names, else the sink."""
     places: list[Location] = [("transforms", step.index, step.key) for step in spec.transforms]
+    places += [("expect", place, "check") for place in range(len(spec.expect))]
     return next((place for place in places if key_path(place) == exc.where), ("sink",))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeAlias
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.schema_contract import SchemaContract, Survey
     from etl.model import Schema
+    from etl.schema_contract import Survey
 
 CHUNK_BYTES = 4_000_000
 """How much of a file is read and parsed at a time; memory per worker is a small multiple of it."""
@@ -44,13 +44,15 @@ class Chunk:
     columns does not tell. ``offsets`` (Int64, one per row, rising, named ``_source_offset``) is the
     byte where the row's line starts in the uncompressed NDJSON file, or the row's number, from 0, in a CSV or Parquet
     file. ``rejects`` are the rows beside them that were set aside, as ``etl.rejects.reject_schema`` says, without
-    ``_source_file``; None where every row is in ``frame``.
+    ``_source_file``; None where every row is in ``frame``. ``wide`` are integer fields in which ``frame`` has a number
+    beyond 2**53, as in a Survey; looked for only where the contract lets integers become floats.
     """
 
     frame: pl.DataFrame
     rows: int
     locate: Callable[[], pl.Series]
     rejects: pl.DataFrame | None = None
+    wide: frozenset[str] = frozenset()
 
     @property
     def offsets(self) -> pl.Series:
@@ -76,7 +78,7 @@ class Format(Protocol):
     or in its rejects.
     """
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the parts of a file in order; their chunks, one after the other, are the file's rows in order.
 
         ``schema`` is the reading schema: columns are matched by name; where the contract rescues it ends with

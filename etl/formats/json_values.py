@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.schema import arrow_type, decimal_digits, is_list, is_struct, leaves, map_leaves
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from etl.model import Json, Schema, TypeTree
+    from etl.model import Schema, TypeTree
 
 EXACT = 2**53
 """Up to here every integer is a float64."""
 
-_FLOAT32_END = 3.4028235677973366e38
+_EXACT_32 = 2**24
 _TEXT_LEAVES = ("date", "timestamp", "timestamp(UTC)", "time")
 
 
@@ -42,17 +40,6 @@ def json_type(tree: TypeTree) -> pa.DataType:
     return arrow_type(_read_as(str(tree)))
 
 
-def unknown_paths(tree: TypeTree, path: str) -> set[str]:
-    """Return where ``tree`` is not known yet, spelt as in pyarrow's messages (``/tags/[]``)."""
-    if tree == "null":
-        return {path}
-    if is_list(tree):
-        return unknown_paths(tree["list"], f"{path}/[]")
-    if is_struct(tree):
-        return {found for name, field in tree["struct"].items() for found in unknown_paths(field, f"{path}/{name}")}
-    return set()
-
-
 def needs_conversion(tree: TypeTree) -> bool:
     """Tell whether ``tree`` is read in another form than its own."""
     return not {*_TEXT_LEAVES, "null"}.isdisjoint(leaves(tree))
@@ -75,7 +62,11 @@ def convert(array: pa.Array, tree: TypeTree, name: str) -> pa.Array:
         below = zip(array.flatten(), tree["struct"].items(), strict=True)
         inner = [convert(values, field, f"{name}.{inner_name}") for values, (inner_name, field) in below]
         return pa.StructArray.from_arrays(inner, list(tree["struct"]), mask=array.is_null())
-    return pa.nulls(len(array)) if tree == "null" else convert_text(array, str(tree), name)
+    if tree != "null":
+        return convert_text(array, str(tree), name)
+    if array.null_count < len(array):
+        raise pa.ArrowInvalid(f"column {name}: its type is not known yet")
+    return pa.nulls(len(array))
 
 
 def convert_text(array: pa.Array, word: str, name: str) -> pa.Array:
@@ -113,46 +104,51 @@ def check_digits(table: pa.Table, schema: Schema) -> None:
             raise pa.ArrowInvalid(f"column {name}: {reason}") from exc
 
 
-def has_rounded(array: pa.Array) -> bool:
-    """Tell whether a float in ``array``, at any depth, is so large that a number may have been rounded to it."""
+def is_doubtful(array: pa.Array, bound: float) -> bool:
+    """Tell whether a float in ``array``, at any depth, is ``bound`` or more, or no number.
+
+    Then a number may have been rounded to it, or ``NaN`` been taken for one.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     dtype = array.type
     if pa.types.is_list(dtype):
-        return has_rounded(array.values)
+        return is_doubtful(array.values, bound)
     if pa.types.is_struct(dtype):
-        return any(has_rounded(below) for below in array.flatten())
+        return any(is_doubtful(below, bound) for below in array.flatten())
     if not pa.types.is_floating(dtype):
         return False
+    bounds, total = pc.min_max(array), pc.sum(array).as_py()
+    low, high = bounds["min"].as_py(), bounds["max"].as_py()
+    limit = min(bound, _EXACT_32) if pa.types.is_float32(dtype) and bound <= EXACT else bound
+    return low is not None and (total != total or high >= limit or low <= -limit)  # noqa: PLR0124  a sum that is NaN
+
+
+def has_null(array: pa.Array) -> bool:
+    """Tell whether there is a null in ``array``, at any depth."""
+    import pyarrow as pa
+
+    if array.null_count:
+        return True
+    if pa.types.is_list(array.type):
+        return has_null(array.values)
+    return pa.types.is_struct(array.type) and any(has_null(below) for below in array.flatten())
+
+
+def wide_paths(array: pa.Array, path: str) -> set[str]:
+    """Return where in ``array`` there is an int64 beyond 2**53, as in a Survey."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    dtype = array.type
+    if pa.types.is_list(dtype):
+        return wide_paths(array.values, f"{path}[]")
+    if pa.types.is_struct(dtype):
+        below = zip(array.flatten(), (dtype.field(place).name for place in range(dtype.num_fields)), strict=True)
+        return {found for inner, name in below for found in wide_paths(inner, f"{path}.{name}")}
+    if not pa.types.is_int64(dtype):
+        return set()
     bounds = pc.min_max(array)
     low, high = bounds["min"].as_py(), bounds["max"].as_py()
-    return low is not None and (high >= EXACT or low <= -EXACT)
-
-
-def find_rounded(line: bytes, schema: Schema, largest: int | None = None) -> str | None:
-    """Return why a float column of ``schema`` cannot hold a number of ``line`` exactly, None where it can.
-
-    An integer beyond ``largest`` is none that it holds either.
-    """
-    row: dict[str, Json] = json.loads(line)
-    for name, tree in schema.items():
-        if reason := _rounded(row.get(name), tree, largest):
-            return f"column {name}: {reason}"
-    return None
-
-
-def _rounded(value: Any, tree: TypeTree, largest: int | None) -> str | None:  # noqa: ANN401  any JSON
-    if value is None:
-        return None
-    if is_list(tree):
-        return next((found for item in value if (found := _rounded(item, tree["list"], largest))), None)
-    if is_struct(tree):
-        fields = tree["struct"].items()
-        return next((found for name, field in fields if (found := _rounded(value.get(name), field, largest))), None)
-    if tree not in ("float32", "float64"):
-        return None
-    if isinstance(value, int) and (int(float(value)) != value or (largest is not None and abs(value) > largest)):
-        return f"the integer {value} has more digits than {tree} keeps"
-    is_overflow = tree == "float32" and math.isfinite(value) and abs(value) > _FLOAT32_END
-    return f"{value} is beyond float32" if is_overflow else None
+    return {path} if low is not None and (high > EXACT or low < -EXACT) else set()

@@ -1,35 +1,29 @@
-"""Records of CSV in a piece of a file: where they end, and that their quotes are sound.
-
-pyarrow's reader takes a quoted field that is never closed, or text after a closing quote, without a word. Here quotes
-are looked at in bulk; only where one stands in an unusual place is the piece walked through field by field.
-"""
+"""One record of CSV at a time: its fields, where it ends, or why it is none. For what bulk checks find suspicious."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TypeAlias
 
-from etl.formats.lines import BOM, BadRow, row_error, too_long
-
-if TYPE_CHECKING:
-    from etl.formats.contract import FileOpener
-
-_CR, _LF = b"\r", b"\n"
-
-
-class UnfinishedError(BadRow):
-    """A record that goes on behind the end of the piece, or a quoted field that is never closed."""
+LF, CR = b"\n", b"\r"
+ALONE = "a carriage return alone, neither a line end nor inside quotes"
+NEVER_CLOSED = "a quoted field is never closed"
+AFTER_QUOTE = "text after a closing quote"
+STRAY = "a quote inside an unquoted field, below a quoted field that was not closed"
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How fields are delimited and quoted (not at all if ``quote`` is empty), and the lines before the header."""
+    """How fields are delimited, quoted and escaped (not at all where that is empty), and the lines before the header.
+
+    What follows ``escape``, inside quotes or outside, is text.
+    """
 
     delimiter: bytes = b","
     quote: bytes = b'"'
+    escape: bytes = b""
     skip_lines: int = 0
 
     @cached_property
@@ -37,147 +31,161 @@ class Dialect:
         """The pattern of one field and of what ends it."""
         delimiter, quote = re.escape(self.delimiter), re.escape(self.quote)
         plain = rb"[^" + delimiter + rb"\r\n]*+"
-        if not self.quote:
-            return re.compile(rb"(" + plain + rb")(" + delimiter + rb"|\r?\n|\Z)")
-        return re.compile(
-            rb"(" + self.quoted.pattern + rb"|(?!" + quote + rb")" + plain + rb")(" + delimiter + rb"|\r?\n|\Z)"
-        )
+        if self.escape:
+            escape = re.escape(self.escape)
+            plain = rb"(?:[^" + delimiter + escape + rb"\r\n]++|" + escape + rb"[^\r\n])*+"
+        if self.quote:
+            plain = self.quoted.pattern + rb"|(?!" + quote + rb")" + plain
+        return re.compile(rb"(" + plain + rb")(" + delimiter + rb"|\r?\n|\Z)", re.DOTALL)
 
     @cached_property
     def quoted(self) -> re.Pattern[bytes]:
         """The pattern of a quoted field."""
         quote = re.escape(self.quote)
-        return re.compile(quote + rb"(?:[^" + quote + rb"]++|" + quote + quote + rb")*+" + quote)
+        if not self.escape:
+            return re.compile(quote + rb"(?:[^" + quote + rb"]++|" + quote + quote + rb")*+" + quote)
+        escape = re.escape(self.escape)
+        inside = rb"(?:[^" + quote + escape + rb"]++|" + quote + quote + rb"|" + escape + rb".)*+"
+        return re.compile(quote + inside + quote, re.DOTALL)
 
-    def text(self, field: bytes) -> str:
-        """Return what a field of the header says."""
-        if self.quote and field.startswith(self.quote):
-            field = field[1:-1].replace(self.quote * 2, self.quote)
-        return field.decode()
+    def is_quoted(self, field: bytes) -> bool:
+        """Tell whether a field, as it stands in the file, is quoted."""
+        return bool(self.quote) and field.startswith(self.quote)
+
+    def value(self, field: bytes) -> bytes:
+        """Return what a field says."""
+        is_quoted = self.is_quoted(field)
+        inside = field[1:-1] if is_quoted else field
+        if not self.escape:
+            return inside.replace(self.quote * 2, self.quote) if is_quoted else inside
+        doubled = self.quote * 2 if is_quoted else b""
+        pattern = re.escape(self.escape) + rb"(.)" + (rb"|" + re.escape(doubled) if doubled else b"")
+        return re.sub(pattern, lambda found: found[1] or self.quote, inside, flags=re.DOTALL)
+
+    def written(self, fields: list[bytes]) -> bytes:
+        """Return a record that says the same without escapes and without quotes inside unquoted fields."""
+        return self.delimiter.join(self._plain(field) for field in fields) + LF
+
+    def _plain(self, field: bytes) -> bytes:
+        value = self.value(field)
+        if not self.quote or not (self.is_quoted(field) or value != field or self.quote in field):
+            return field
+        return self.quote + value.replace(self.quote, self.quote * 2) + self.quote
+
+    def is_odd(self, fields: list[bytes]) -> bool:
+        """Tell whether a sound record has a quote inside an unquoted field or an escape."""
+        if self.escape and any(self.escape in field for field in fields):
+            return True
+        return self.has_stray(fields)
+
+    def has_stray(self, fields: list[bytes]) -> bool:
+        """Tell whether a sound record has a quote inside an unquoted field."""
+        return bool(self.quote) and any(self.quote in field and not self.is_quoted(field) for field in fields)
 
 
-def walk(piece: bytes, dialect: Dialect) -> Iterator[tuple[int, int, list[bytes]]]:
-    """Yield start, end and fields of each record that is not blank. Raises BadRow, and UnfinishedError at the end."""
-    start = position = 0
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A sound record: where it ends, behind its line end, and its fields as they stand there."""
+
+    end: int
+    fields: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Bytes that are no record: where reading goes on, why; up to ``strict_end`` lines stand below an open quote."""
+
+    end: int
+    reason: str
+    strict_end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Some of a file from the start of a record on; ``is_final`` where the file ends with it."""
+
+    content: bytes
+    is_final: bool
+    max_record_bytes: int
+
+    def line_end(self, position: int) -> int | None:
+        """Return what follows the line of ``position``, None where the window ends first."""
+        found = self.content.find(LF, position) + 1
+        return found or (len(self.content) if self.is_final else None)
+
+
+Found: TypeAlias = "Record | Fault | None"
+
+
+def record_at(window: Window, start: int, dialect: Dialect) -> Found:
+    """Return the record that starts at ``start``, None where the window ends before that can be told.
+
+    A quoted field that goes on over a line end and is closed in an unsound way, or not at all, makes a fault of the
+    lines up to the one where it was opened, and of no more.
+    """
+    content, position = window.content, start
+    bound = min(len(content), start + window.max_record_bytes + len(b"\r\n"))
     fields: list[bytes] = []
-    while position < len(piece):
-        found = dialect.field.match(piece, position)
-        if found is None:
-            raise _fault(piece, start, position, dialect)
+    opened = start
+    while (found := dialect.field.match(content, position, bound)) is not None:
         fields.append(found[1])
+        if LF in found[1]:
+            opened = position
         position = found.end()
-        if found[2] != dialect.delimiter:
-            if fields != [b""]:
-                yield start, position, fields
-            start, fields = position, []
-    if fields:
-        yield start, position, [*fields, b""]
+        if found[2].endswith(LF):
+            return Record(position, fields)
+        if not found[2]:
+            break
+    if found is not None and position == len(content) and bound == position:
+        return Record(position, fields) if window.is_final else None
+    if found is not None:
+        return _cut_off(window, start, opened, bound)
+    return _fault(window, start, position, dialect)
 
 
-def _fault(piece: bytes, start: int, position: int, dialect: Dialect) -> BadRow:
-    if dialect.quote and piece.startswith(dialect.quote, position):
-        closed = dialect.quoted.match(piece, position)
-        if closed is None:
-            return UnfinishedError(start, "a quoted field is never closed")
-        position = closed.end()
-        if piece[position:] != _CR:
-            is_return = piece.startswith(_CR, position)
-            return BadRow(start, "a carriage return alone" if is_return else "text after a closing quote")
-    reason = "a carriage return alone, neither a line end nor inside quotes"
-    is_last = piece.find(_CR, position) == len(piece) - 1
-    return UnfinishedError(start, reason) if is_last else BadRow(start, reason)
+def _cut_off(window: Window, start: int, opened: int, bound: int) -> Fault:
+    """Return the fault of a record beyond the bound: the lines up to the one that holds ``opened``, if it ends."""
+    content = window.content
+    end = content.find(LF, opened, bound) + 1 or content.find(LF, start, bound) + 1 or bound
+    return Fault(end, f"{NEVER_CLOSED} within {window.max_record_bytes} bytes")
 
 
-def is_regular(piece: bytes, dialect: Dialect) -> bool:
-    """Tell whether every quote stands at the edge of a field or doubled, and every CR before a LF.
-
-    An odd number of quotes is regular too: the last field goes on.
-    """
-    if piece.count(_CR) != piece.count(b"\r\n"):
-        return False
-    if not dialect.quote or dialect.quote not in piece:
-        return True
-    import polars as pl
-    import pyarrow as pa
-
-    padded = b"\n" + piece + b"\n"
-    units = pl.Series(pa.Array.from_buffers(pa.uint8(), len(padded), [None, pa.py_buffer(padded)]))
-    quotes = (units == dialect.quote[0]).arg_true()
-    edges = {_LF[0], _CR[0], dialect.delimiter[0], dialect.quote[0]}
-    is_edge = pl.Series([code in edges for code in range(256)])
-    before, after = units.gather(quotes.gather_every(2) - 1), units.gather(quotes.gather_every(2, 1) + 1)
-    return bool(is_edge.gather(before).all() and is_edge.gather(after).all())
+def _fault(window: Window, start: int, position: int, dialect: Dialect) -> Fault | None:
+    content = window.content
+    bound = min(len(content), start + window.max_record_bytes + len(b"\r\n"))
+    if not (dialect.quote and content.startswith(dialect.quote, position)):
+        return _unsound_plain(window, position, dialect)
+    closed = dialect.quoted.match(content, position, bound)
+    if closed is None:
+        if bound < len(content):
+            return _cut_off(window, start, position, bound)
+        end = window.line_end(position)
+        return Fault(end, NEVER_CLOSED) if end is not None and window.is_final else None
+    return _closed_wrongly(window, position, closed.end())
 
 
-def check(piece: bytes, dialect: Dialect) -> None:
-    """Refuse whole records whose quotes are unsound. Raises BadRow."""
-    is_closed = not dialect.quote or piece.count(dialect.quote) % 2 == 0
-    if not (is_closed and is_regular(piece, dialect)):
-        for _ in walk(piece, dialect):
-            pass
+def _closed_wrongly(window: Window, position: int, behind: int) -> Fault | None:
+    """Return the fault of a quoted field from ``position`` to ``behind``, where no field ends."""
+    content = window.content
+    if not window.is_final and content[behind:] in (b"", CR):
+        return None
+    reason = ALONE if content.startswith(CR, behind) else AFTER_QUOTE
+    if content.find(LF, position, behind) < 0:
+        end = window.line_end(behind)
+        return None if end is None else Fault(end, reason)
+    end, strict_end = window.line_end(position), window.line_end(behind)
+    if end is None or strict_end is None:
+        return None
+    return Fault(end, "a quoted field is not closed on its line, nor closed soundly below", strict_end)
 
 
-def last_end(piece: bytes, dialect: Dialect) -> int:
-    """Return where the last whole record of a piece that may go on ends, 0 if there is none. Raises BadRow."""
-    if not is_regular(piece, dialect):
-        return _walked_end(piece, dialect)
-    end = len(piece)
-    is_open = bool(dialect.quote) and piece.count(dialect.quote) % 2 == 1
-    while True:
-        quote = piece.rfind(dialect.quote, 0, end) if dialect.quote else -1
-        newline = -1 if is_open else piece.rfind(_LF, quote + 1, end)
-        if newline >= 0 or quote < 0:
-            return newline + 1
-        end, is_open = quote, not is_open
-
-
-def _walked_end(piece: bytes, dialect: Dialect) -> int:
-    last = 0
-    try:
-        for _, end, _ in walk(piece, dialect):
-            last = end if piece.endswith(_LF, 0, end) else last
-    except UnfinishedError:
-        pass
-    return last
-
-
-def whole_records(stream: BinaryIO, file: FileOpener, dialect: Dialect) -> Iterator[tuple[int, bytes]]:
-    """Yield the stream in pieces of whole, sound records, each with its place, from the header on.
-
-    Raises RowError for unsound quotes, a carriage return alone and a record of more than ``max_line_bytes``.
-    """
-    start, rest = _header_start(stream, file, dialect)
-    while block := stream.read(file.chunk_bytes):
-        rest += block
-        try:
-            cut = last_end(rest, dialect)
-        except BadRow as exc:
-            raise row_error(file, start, rest, exc) from exc
-        if len(rest) - cut > file.max_line_bytes:
-            raise too_long(file, f"byte {start + cut}", "is a quote missing? `format_options: {quote: ''}` reads none")
-        if cut:
-            yield start, rest[:cut]  # sound: last_end has looked at all of it
-            start, rest = start + cut, rest[cut:]
-    if rest:
-        yield start, _checked(file, start, rest, dialect)
-
-
-def _checked(file: FileOpener, start: int, piece: bytes, dialect: Dialect) -> bytes:
-    try:
-        check(piece, dialect)
-    except BadRow as exc:
-        raise row_error(file, start, piece, exc) from exc
-    return piece
-
-
-def _header_start(stream: BinaryIO, file: FileOpener, dialect: Dialect) -> tuple[int, bytes]:
-    """Return where the header starts, behind a byte order mark and skipped lines, and what was read from there on."""
-    rest = stream.read(file.chunk_bytes)
-    start = len(BOM) if rest.startswith(BOM) else 0
-    rest = rest[start:]
-    for _ in range(dialect.skip_lines):
-        while _LF not in rest and (block := stream.read(file.chunk_bytes)):
-            rest += block
-        cut = rest.find(_LF) + 1 or len(rest)
-        start, rest = start + cut, rest[cut:]
-    return start, rest
+def _unsound_plain(window: Window, position: int, dialect: Dialect) -> Fault | None:
+    """Return the fault of an unquoted field: a carriage return alone, or an escape with nothing behind it."""
+    content = window.content
+    if not window.is_final and content.find(LF, position) < 0:
+        return None
+    end = window.line_end(position)
+    line = content[position:end]
+    is_escape = bool(dialect.escape) and line.rstrip(b"\r\n").endswith(dialect.escape)
+    reason = "an escape with nothing behind it" if is_escape else ALONE
+    return None if end is None else Fault(end, reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etl.engine import Bounds
+from etl.model import Bounds
 from etl.operations.refreshing import begin_refresh
 from etl.operations.running import Running, run_pipeline
 from etl.operations.tables import scan_table, scan_url

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, TypeVar
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.errors import EtlError, SourceChangedError, StorageError
-from etl.resumption import bind_sink, refuse_lost_checkpoint, restore_source, take_stock
+from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_source, take_stock
 from etl.seam import Seam
+from etl.widening import carried_on
 
 if TYPE_CHECKING:
     from etl.checkpoint.folder import Checkpoint
-    from etl.model import PlannedInput, ReadLimit, Schema
+    from etl.model import PlannedInput, ReadLimit
     from etl.pipeline import Pipeline
     from etl.resumption import Standing
+    from etl.schema_contract import Survey
 
 T = TypeVar("T")
 
@@ -65,22 +67,22 @@ class Sight:
         return 0 if self.standing is None else self.standing.committed + 1
 
     @property
-    def schema(self) -> Schema | None:
+    def known(self) -> Survey | None:
         """The reading schema that the next batch starts from, None where it is still to be inferred."""
-        declared = self.pipeline.source.declared_schema
-        if declared is not None or self.standing is None:
-            return declared
-        return self.standing.schema(self.pipeline.flow.source_name)
+        flow = self.pipeline.flow
+        before = None if self.standing is None else self.standing.known(flow.source_name)
+        return carried_on(flow.source.declared_schema, before, flow.contract)
 
 
 def look(pipeline: Pipeline, seam: Seam) -> Sight:
     """Return where a pipeline stands, its source ready to be asked. Raises CheckpointError, TableStateError."""
     checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
-        pipeline.sink.bind("", pipeline.name)
+        for role, sink in pipeline.flow.sinks.items():
+            sink.bind("", claim_of(pipeline.flow, role))
         refuse_lost_checkpoint(pipeline.flow)
         return Sight(pipeline)
-    bind_sink(checkpoint, pipeline.flow)
+    bind_sinks(checkpoint, pipeline.flow)
     standing = take_stock(checkpoint, pipeline.flow, mend=False)
     restore_source(checkpoint, pipeline.flow, standing)
     return Sight(pipeline, checkpoint, standing, checkpoint.replaces is not None and standing.committed < 0)

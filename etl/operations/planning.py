@@ -4,31 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.config.wiring import wire
 from etl.errors import EtlError
 from etl.operations.files import files_of
-from etl.operations.looking import look, upcoming, with_current
+from etl.operations.looking import Onlooker, look, upcoming, with_current
 from etl.operations.refreshing import look_at_refresh
+from etl.schema_changes import schema_changes
 from etl.staging import check_flow
 
 if TYPE_CHECKING:
-    from etl.model import PlannedInput, Schema
+    from etl.model import PlannedInput, Schema, SchemaChange
     from etl.operations.files import InputFile
     from etl.operations.looking import Sight
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.seam import Seam
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A column that the batch would add (``before`` is None) or whose type it would widen."""
-
-    column: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +39,8 @@ class NextBatch:
     recovery: str | None
     files: tuple[InputFile, ...]
     size_bytes: int
-    source_changes: tuple[Change, ...]
-    table_changes: tuple[Change, ...]
+    source_changes: tuple[SchemaChange, ...]
+    table_changes: tuple[SchemaChange, ...]
     definition: str
     trouble: EtlError | None
     is_replacing: bool = False
@@ -70,8 +62,8 @@ def batch_in_sight(sight: Sight) -> NextBatch:
     """Return what a run would begin with that sees this."""
     pipeline = sight.pipeline
     planned = next_input(sight)
-    sources: tuple[Change, ...] = ()
-    tables: tuple[Change, ...] = ()
+    sources: tuple[SchemaChange, ...] = ()
+    tables: tuple[SchemaChange, ...] = ()
     trouble = None
     if planned is not None and not sight.is_decided:
         try:
@@ -101,23 +93,19 @@ def next_input(sight: Sight) -> PlannedInput | None:
     return upcoming(sight, sight.pipeline.limit)
 
 
-def _schema_changes(sight: Sight, planned: PlannedInput) -> tuple[tuple[Change, ...], tuple[Change, ...]]:
+def _schema_changes(sight: Sight, planned: PlannedInput) -> tuple[tuple[SchemaChange, ...], tuple[SchemaChange, ...]]:
     """Return what the batch would change of the reading schema and of the table. Raises EtlError."""
     import polars as pl
 
     flow = sight.pipeline.flow
-    before = sight.schema
-    schema = flow.source.infer(planned, before)
-    rows = check_flow(flow, schema)
+    before = {} if sight.known is None else sight.known.schema
+    found = flow.source.survey(planned, sight.known, Onlooker().now())
+    rows = check_flow(flow, found.schema)
     is_new = sight.is_replacing or flow.sink.table_id() is None
     table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
-    return _changes(before or {}, schema), _changes(table, flow.sink.prepare(rows))
-
-
-def _changes(before: Schema, after: Schema) -> tuple[Change, ...]:
-    return tuple(
-        Change(column, before.get(column), tree) for column, tree in after.items() if before.get(column) != tree
-    )
+    sources = schema_changes(before, found.schema, found.origins)
+    may_widen = any(change.before is not None for change in sources)
+    return sources, schema_changes(table, flow.sink.prepare(rows, may_widen=may_widen))
 
 
 def _definition(sight: Sight) -> str:

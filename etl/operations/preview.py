@@ -48,10 +48,10 @@ def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) ->
         return None
 
     def attempt(current: PlannedInput) -> pl.DataFrame:
-        schema = flow.source.infer(current, sight.schema)
+        known = flow.source.survey(current, sight.known, seam.now())
         inputs = {flow.source_name: current}
-        plan = BatchPlan(sight.next_id, seam.now(), inputs, {flow.source_name: schema}, pipeline.definition)
-        return _collect(first_rows(flow, current, plan, schema).head(rows), pipeline.name)
+        plan = BatchPlan(sight.next_id, seam.now(), inputs, {flow.source_name: known.schema}, pipeline.definition)
+        return _collect(first_rows(flow, current, plan, known).head(rows), pipeline.name)
 
     frame = attempt(planned) if is_past else with_current(sight, planned, attempt)
     return Preview(frame, planned.files, is_past)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from etl.checkpoint.refreshing import begin_generation
 from etl.errors import StorageError
 from etl.operations.looking import Sight
+from etl.resumption import claim_of
 
 if TYPE_CHECKING:
     from etl.pipeline import Pipeline
@@ -38,6 +39,7 @@ def look_at_refresh(pipeline: Pipeline) -> Sight:
 
     Raises SourceError, TableStateError as ``begin_refresh`` does.
     """
-    pipeline.sink.bind("", pipeline.name, ())
+    for role, sink in pipeline.flow.sinks.items():
+        sink.bind("", claim_of(pipeline.flow, role), ())
     _check(pipeline)
     return Sight(pipeline, is_replacing=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from etl.config.lineage import overlaps
 from etl.config.wiring import wire
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import EtlError, FencedError, LeaseHeldError
+from etl.following import follow
+from etl.model import Bounds
 from etl.operations.failures import clear_failure, record_failure
 from etl.operations.refreshing import begin_refresh
+from etl.waking import FolderWaker
 
 if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec
@@ -47,7 +51,7 @@ class Listener:
     """A reporter that keeps the results and passes everything on."""
 
     further: Reporter
-    results: list[BatchResult] = field(default_factory=list)
+    results: list[BatchResult] | deque[BatchResult] = field(default_factory=list)
 
     def planned(self, pipeline: str, plan: BatchPlan) -> None:
         """Pass on."""
@@ -67,7 +71,8 @@ class Listener:
 class Running:
     """How runs are carried out: the world, who listens, how long, and who may end them between batches.
 
-    With ``full_refresh`` each begins by building its table anew.
+    With ``full_refresh`` each begins by building its table anew. With ``follows`` a pipeline whose trigger is
+    ``continuous`` waits for further input instead of ending.
     """
 
     seam: Seam
@@ -75,6 +80,7 @@ class Running:
     bounds: Bounds = field(default_factory=Bounds)
     should_stop: Callable[[], bool] = bool
     full_refresh: bool = False
+    follows: bool = False
 
 
 def run_pipelines(workspace: Workspace, names: Sequence[str] | None, running: Running) -> Iterator[Outcome]:
@@ -114,6 +120,11 @@ def _one_batch(bounds: Bounds) -> Bounds:
     return Bounds(1 if bounds.max_batches is None else min(1, bounds.max_batches), bounds.max_seconds)
 
 
+def _follow(pipeline: Pipeline, running: Running, listener: Listener) -> None:
+    with FolderWaker(pipeline.source.watched(), running.should_stop) as waker:
+        follow(pipeline, running.seam, listener, waker, running.bounds)
+
+
 def run_pipeline(pipeline: Pipeline, running: Running) -> Outcome:
     """Run a wired pipeline and say how it ended; a failure is noted beside the checkpoint, a success clears the note.
 
@@ -121,7 +132,11 @@ def run_pipeline(pipeline: Pipeline, running: Running) -> Outcome:
     """
     listener = Listener(running.reporter)
     try:
-        run(pipeline, running.seam, listener, running.bounds, running.should_stop)
+        if running.follows and pipeline.trigger == "continuous":
+            listener.results = deque(maxlen=1)
+            _follow(pipeline, running, listener)
+        else:
+            run(pipeline, running.seam, listener, running.bounds, running.should_stop)
     except (KeyboardInterrupt, SystemExit):
         raise
     except (LeaseHeldError, FencedError) as exc:

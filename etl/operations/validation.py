@@ -71,7 +71,7 @@ def _schema(pipeline: Pipeline) -> tuple[Schema | None, str]:
         sight = look(pipeline, Onlooker())
         planned = next_input(sight)
         if planned is None:
-            return sight.schema, "" if sight.schema else "there is no input yet"
-        return pipeline.source.infer(planned, sight.schema), ""
+            return (None, "there is no input yet") if sight.known is None else (sight.known.schema, "")
+        return pipeline.source.survey(planned, sight.known, Onlooker().now()).schema, ""
     except EtlError as exc:
         return None, f"columns not checked: {exc}".splitlines()[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from etl.balance import Tally
-    from etl.model import Json, Manifest, Schema, StagedFile
+    from etl.model import Json, Manifest, Revision, Schema, StagedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class SinkSite:
 
     ``table`` is the name for people, ``url`` the table's root, ``storage`` the same as a folder of records.
     ``storage_options`` are as Polars and deltalake take them, ``provenance`` the system columns that the table keeps.
+    ``role`` is what the table is to its pipeline: ``main``, or a side table's word; manifests name tables by it.
     """
 
     table: str
@@ -30,6 +31,20 @@ class SinkSite:
     seam: Seam
     storage_options: Mapping[str, str] = field(default_factory=dict)
     provenance: tuple[str, ...] = ()
+    role: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What is to become of rows that a table holds already.
+
+    ``schema`` is the table's afterwards: where types of columns differ, every file is written anew. ``files`` are input
+    files whose rows go. ``marks`` are other values for the rows with an ``id`` (of a side table): id to columns.
+    """
+
+    schema: Schema
+    files: frozenset[str] = frozenset()
+    marks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
 
 
 class Sink(Protocol):
@@ -59,17 +74,28 @@ class Sink(Protocol):
     def claimed_batch_id(self) -> int | None:
         """Return the newest batch that the table holds from any checkpoint of this pipeline, None for none."""
 
+    @property
+    def is_to_be_replaced(self) -> bool:
+        """Whether the next commit takes the place of all that the table holds."""
+
     def table_id(self) -> str | None:
         """Return the identity of the table, None where there is none yet."""
 
-    def prepare(self, rows: pl.Schema) -> Schema:
+    def prepare(self, rows: pl.Schema, *, may_widen: bool = False) -> Schema:
         """Return the schema that the table will have after a batch of ``rows``; changes nothing.
 
-        Raises SinkError where a column cannot be stored without loss.
+        With ``may_widen`` a column may take a wider type, for which ``revise`` writes the table's rows anew. Raises
+        SinkError where a column cannot be stored without loss.
         """
 
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
         """Write ``rows`` beside the table, durably, under names of this batch and attempt; count ``written``."""
+
+    def revise(self, batch_id: int, attempt: str, edit: Edit) -> tuple[tuple[StagedFile, ...], Revision | None]:
+        """Write rows that the table holds anew, changed, beside the table; None where nothing in it is to change.
+
+        Durable and unreferenced as ``stage``. Raises SinkError where a value does not survive the change.
+        """
 
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
@@ -79,11 +105,12 @@ class Sink(Protocol):
 
         *Repeat*: returns the version of the first time. ``info`` is the ``etl.*`` commit metadata. Raises FencedError
         where a full refresh took the place of this checkpoint's batches, TableStateError where the table holds batches
-        of another checkpoint of this pipeline.
+        of another checkpoint of this pipeline, TableMovedError where files that the manifest takes out are not all that
+        it would have to take out any more.
         """
 
-    def discard(self, batch_id: int, keep: str | None) -> None:
-        """Remove staged files of ``batch_id`` from every attempt but ``keep``, once a manifest has decided."""
+    def discard(self, batch_id: int, keep: Collection[str]) -> None:
+        """Remove staged files of ``batch_id`` but those that the manifest which decided names (``keep``)."""
 
     def tend(self) -> None:
         """Do upkeep that is off the hot path (log checkpoints). Losing it loses nothing."""

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
-from pydantic import Field, model_validator
-
-from etl.balance import observed
-from etl.errors import FencedError, SinkError, TableStateError
-from etl.model import SYSTEM_COLUMNS, Manifest, Schema, StagedFile
-from etl.options import Options, SizeBytes
+from etl.balance import observed, rows_by_file
+from etl.errors import SinkError, TableMovedError
+from etl.model import SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
 from etl.schema import from_polars, to_polars
-from etl.sinks.contract import SinkSite
-from etl.sinks.delta_actions import SUPERSEDED, Identity, append_actions, remove_actions, replace_actions
+from etl.sinks.contract import Edit, SinkSite
+from etl.sinks.delta_actions import Identity, append_actions, remove_actions, replace_actions
+from etl.sinks.delta_checks import (
+    refuse_other_checkpoint,
+    refuse_other_partitions,
+    refuse_partition_types,
+    refuse_superseded,
+)
 from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
 from etl.sinks.delta_files import StagingPlan, describe_file, nan_observer, write_files
 from etl.sinks.delta_log import Action, DeltaLog, Head
+from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_types import from_delta_fields, merge_fields, to_delta_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import polars as pl
 
@@ -29,27 +35,6 @@ if TYPE_CHECKING:
     from etl.model import Json
 
 _LOG_CHECKPOINT_EVERY = 100
-_PARTITION_TYPES = ("string", "byte", "short", "integer", "long", "boolean", "date")
-
-
-class DeltaOptions(Options):
-    """A Delta table, by name or by path."""
-
-    type: Literal["delta"] = "delta"
-    table: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", description="schema.table under the lake"
-    )
-    path: str | None = Field(default=None, description="URL or folder of a table outside the lake's layout")
-    write_mode: Literal["append"] = "append"
-    partition_by: list[str] = Field(default_factory=list)
-    target_file_size: SizeBytes = 128_000_000
-    provenance: bool = Field(default=True, description="keep _source_file, _source_offset and _batch_id in the table")
-
-    @model_validator(mode="after")
-    def _is_named_once(self) -> DeltaOptions:
-        if (self.table is None) == (self.path is None):
-            raise ValueError("name the table by either 'table' or 'path'")
-        return self
 
 
 class DeltaSink:
@@ -63,7 +48,7 @@ class DeltaSink:
         self._log = DeltaLog(site.storage, site.storage_options, site.seam)
         self._replaces: tuple[str, ...] | None = None
         self._tended_at: int | None = None
-        self._prepared: tuple[int | None, pl.Schema, Schema] | None = None
+        self._prepared: tuple[tuple[int | None, pl.Schema, bool], Schema] | None = None
         self.table = site.table
 
     def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
@@ -79,13 +64,7 @@ class DeltaSink:
         head = self._log.head()
         if expected is not None:
             self._log.refuse_rollback_since(expected[1])
-        if head is not None and head.batch_id == SUPERSEDED:
-            raise TableStateError(
-                "table_ahead",
-                "a full refresh took the place of every batch that this checkpoint knows",
-                where=self.table,
-                hint=f"restore the newer checkpoint folder, or build the table anew: {self._log.refresh_command}",
-            )
+        refuse_superseded(head, self.table, self._log.refresh_command)
         return None if head is None else head.batch_id
 
     def claimed_batch_id(self) -> int | None:
@@ -98,26 +77,32 @@ class DeltaSink:
         head = self._log.head()
         return None if head is None else head.table_id
 
-    def prepare(self, rows: pl.Schema) -> Schema:
+    @property
+    def is_to_be_replaced(self) -> bool:
+        """Whether the next commit takes the place of all that the table holds."""
+        head = self._log.head()
+        return head is not None and self._is_replaced(head)
+
+    def prepare(self, rows: pl.Schema, *, may_widen: bool = False) -> Schema:
         """Return the columns that a batch of ``rows`` leaves the table with. Raises SinkError."""
         head = self._log.head()
-        version = None if head is None else head.version
-        if self._prepared is None or self._prepared[:2] != (version, rows):
-            self._prepared = (version, rows, self._prepare(head, rows))
-        return self._prepared[2]
+        asked = (None if head is None else head.version, rows, may_widen)
+        if self._prepared is None or self._prepared[0] != asked:
+            self._prepared = (asked, self._prepare(head, rows, may_widen=may_widen))
+        return self._prepared[1]
 
-    def _prepare(self, head: Head | None, rows: pl.Schema) -> Schema:
+    def _prepare(self, head: Head | None, rows: pl.Schema, *, may_widen: bool) -> Schema:
         if head is not None:
             self._refuse_unfit(head)
         before = [] if head is None or self._is_replaced(head) else head.fields
-        fields = merge_fields(before, to_delta_fields(self._kept(rows)))
+        fields = merge_fields(before, to_delta_fields(self._kept(rows)), may_widen=may_widen)
         if not fields:
             raise SinkError(
                 "no column of the batch has a type yet: there are only nulls",
                 where=self.table,
                 hint="declare the columns under `schema:` of the source, or wait for input with values",
             )
-        self._refuse_partition_types(fields)
+        refuse_partition_types(fields, self._options.partition_by, self.table)
         return from_delta_fields(fields)
 
     def _kept(self, rows: pl.Schema) -> Schema:
@@ -136,52 +121,67 @@ class DeltaSink:
         if self._is_replaced(head):
             refuse_irreplaceable(head, self.table)
         else:
-            self._refuse_other_partitions(head)
+            refuse_other_partitions(head, self._options.partition_by, self.table, self._log.refresh_command)
 
-    def _refuse_other_partitions(self, head: Head) -> None:
-        if head.partition_columns != self._options.partition_by:
-            raise SinkError(
-                f"the table is partitioned by {head.partition_columns}, the pipeline says {self._options.partition_by}",
-                where=self.table,
-                hint=f"a table's partitioning cannot change; set sink.partition_by to it, or build the table anew: "
-                f"{self._log.refresh_command}",
-            )
-
-    def _refuse_partition_types(self, fields: list[Action]) -> None:
-        types = {field["name"]: field["type"] for field in fields}
-        for column in self._options.partition_by:
-            if types.get(column) not in _PARTITION_TYPES:
-                raise SinkError(
-                    f"cannot be partitioned by a column of type {types.get(column, 'unknown')}",
-                    where=f"{self.table}.{column}",
-                    hint="use text, an integer, a boolean or a date: with_columns: {day: CAST(at AS DATE)}",
-                )
+    def _refuse_other_checkpoint(self, head: Head) -> None:
+        refuse_other_checkpoint(head, self.table, is_refresh=self._replaces is not None)
 
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
-        """Write ``rows`` durably beside the table's files, unreferenced; count ``written`` from their own footers."""
+        """Write ``rows`` durably beside the table's files, unreferenced; count ``written`` from their own footers.
+
+        The last call of ``prepare`` says which types the table has afterwards.
+        """
         given = rows.collect_schema()
-        target = self.prepare(given)
+        target = self._prepared[1] if self._prepared and self._prepared[0][1] == given else self.prepare(given)
         names = [name for name in target if name in given]
         types = to_polars({name: target[name] for name in names})
         look, nan_columns = nan_observer()
-        fitted = observed(_fit(rows.select(names), types), look)
+        seen = observed(rows, lambda frame: tally.add_of_files("written", rows_by_file(frame)))
+        fitted = observed(_fit(seen.select(names), types), look)
+        files = self._write(batch_id, f"{attempt[:16]}-", fitted, frozenset(nan_columns))
+        tally.add("written", sum(file.rows for file in files))
+        return files
+
+    def revise(self, batch_id: int, attempt: str, edit: Edit) -> tuple[tuple[StagedFile, ...], Revision | None]:
+        """Write the rows that an edit touches anew, beside the table. Raises SinkError."""
+        head = self._log.head()
+        if head is None or self._is_replaced(head):
+            return (), None
+        revision = TableRevision(self._log, head, edit, self._site.storage, self._site.storage_options)
+        if not revision.removes:
+            return (), None
+        look, nan_columns = nan_observer()
+        rows = observed(revision.rows(), look)
+        files = self._write(batch_id, f"{attempt[:16]}-old", rows, frozenset(nan_columns))
+        revision.check(sum(file.rows for file in files))
+        found = Revision(revision.removes, head.version, revision.is_data_change)
+        return tuple(replace(file, is_rewrite=True) for file in files), found
+
+    def _write(
+        self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: frozenset[str]
+    ) -> tuple[StagedFile, ...]:
+        """Write rows as files of an attempt and describe those that hold any; the others are removed."""
         plan = StagingPlan(
             self._site.url,
-            f"{self._prefix(batch_id)}{attempt[:16]}-",
+            f"{self._prefix(batch_id)}{name}",
             tuple(self._options.partition_by),
             self._options.target_file_size,
             dict(self._site.storage_options),
         )
         paths = self._site.seam.effect(
-            "data.write", partial(write_files, fitted, plan), partial(write_files, fitted.head(1), plan)
+            f"{self._effect}.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
         )
-        self._site.storage.sync(paths, effect="data.sync")
-        files = self._describe(paths, frozenset(nan_columns))
+        self._site.storage.sync(paths, effect=f"{self._effect}.sync")
+        files = self._describe(paths, nan_columns)
         for file in files:
             if not file.rows:
-                self._site.storage.remove(file.path, effect="data.discard")
-        tally.add("written", sum(file.rows for file in files))
+                self._site.storage.remove(file.path, effect=f"{self._effect}.discard")
         return tuple(file for file in files if file.rows)
+
+    @property
+    def _effect(self) -> str:
+        """The name of what this table does, at the seam."""
+        return "data" if self._site.role == "main" else self._site.role
 
     def _prefix(self, batch_id: int) -> str:
         return f"part-{self._log.app_id[:8]}-{batch_id:010d}-"
@@ -197,7 +197,8 @@ class DeltaSink:
 
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
-        return [file.path for file in manifest.tables["main"] if self._site.storage.size(file.path) != file.size_bytes]
+        files = manifest.tables.get(self._site.role, ())
+        return [file.path for file in files if self._site.storage.size(file.path) != file.size_bytes]
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Make the manifest's files one table version; return it. *Repeat*: the version of the first time."""
@@ -209,29 +210,23 @@ class DeltaSink:
                 version = self._log.version_of(manifest.batch_id)
                 self._log.refuse_rollback_since(version)
                 return version
+            self._refuse_moved(head, manifest)
             after = self._log.commit(head, self._actions(head, manifest, info))
             if after is not None:
                 return after.version
 
-    def _refuse_other_checkpoint(self, head: Head) -> None:
-        """Refuse to commit beside, or after, the batches of another checkpoint of the pipeline.
-
-        Here once more, next to the compare-and-swap, because a runner may have slept since it looked. Raises
-        FencedError, TableStateError.
-        """
-        if head.batch_id == SUPERSEDED:
-            raise FencedError(
-                "a full refresh took the place of this checkpoint's batches",
-                where=self.table,
-                hint="this runner stopped and deleted nothing; the refresh goes on",
-            )
-        if self._replaces is None and head.batch_id is None and head.claimed is not None:
-            raise TableStateError(
-                "table_ahead",
-                "another checkpoint of this pipeline has written to the table meanwhile",
-                where=self.table,
-                hint="put that checkpoint back; nothing was committed",
-            )
+    def _refuse_moved(self, head: Head | None, manifest: Manifest) -> None:
+        """Refuse to take out files that another writer has taken out, or to leave out some that it added."""
+        revision = manifest.revisions.get(self._site.role)
+        if revision is None or head is None:
+            return
+        for version in range(revision.read_version + 1, head.version + 1):
+            if self._log.has_file_changes(version):
+                raise TableMovedError(
+                    f"version {version} of another writer changed files that the batch rewrites",
+                    where=self.table,
+                    hint="the batch is staged again on the new version",
+                )
 
     def _actions(self, head: Head | None, manifest: Manifest, info: dict[str, Json]) -> list[Action]:
         """Return the actions of a batch's version."""
@@ -243,21 +238,20 @@ class DeltaSink:
             str(UUID(self._site.seam.new_id())),
             tuple(self._options.partition_by),
             self._log.claim,
-            (self._replaces or ()) if manifest.batch_id == 0 else (),
+            (self._replaces or ()) if head is None or self._is_replaced(head) else (),
+            self._site.role,
         )
-        if head is None or not self._is_replaced(head) or manifest.batch_id != 0:
+        if head is None or not self._is_replaced(head):
             return append_actions(head, manifest, info, identity, now_ms)
         removed = remove_actions(self._log.live_paths(head), now_ms)
         return replace_actions(head, manifest, info, identity, now_ms) + removed
 
-    def discard(self, batch_id: int, keep: str | None) -> None:
-        """Remove staged files of ``batch_id`` from every attempt but ``keep``."""
-        prefix = self._prefix(batch_id)
-        kept = f"{prefix}{keep[:16]}-" if keep else None
+    def discard(self, batch_id: int, keep: Collection[str]) -> None:
+        """Remove staged files of ``batch_id`` but those named."""
+        prefix, kept = self._prefix(batch_id), frozenset(keep)
         for path in self._site.storage.find():
-            name = path.rsplit("/", 1)[-1]
-            if name.startswith(prefix) and not (kept and name.startswith(kept)):
-                self._site.storage.remove(path, effect="data.discard")
+            if path.rsplit("/", 1)[-1].startswith(prefix) and path not in kept:
+                self._site.storage.remove(path, effect=f"{self._effect}.discard")
 
     def tend(self) -> None:
         """Summarise the table's log for readers every hundred versions."""

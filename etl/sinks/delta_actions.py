@@ -31,7 +31,7 @@ SUPERSEDED = 2**53
 class Identity:
     """The names of our transactions, and what a table is made with where there is none yet.
 
-    ``replaces`` are the app ids that a refresh supersedes.
+    ``replaces`` are the app ids that a refresh supersedes, ``role`` is the table's word in manifests.
     """
 
     app_id: str
@@ -39,6 +39,7 @@ class Identity:
     partition_by: tuple[str, ...]
     claim: str = ""
     replaces: tuple[str, ...] = ()
+    role: str = "main"
 
 
 def append_actions(
@@ -49,16 +50,22 @@ def append_actions(
     ``head`` is None for the first version. Raises SinkError where the table cannot take the manifest's schema.
     """
     before = head.fields if head else []
-    fields = merge_fields(before, to_delta_fields(dict(manifest.table_schemas["main"])))
-    _refuse_nulls(fields, manifest)
-    actions = [_commit_info(now_ms, info, manifest)]
+    revision = manifest.revisions.get(identity.role)
+    wanted = to_delta_fields(dict(manifest.table_schemas[identity.role]))
+    fields = merge_fields(before, wanted, may_widen=revision is not None)
+    files = manifest.tables[identity.role]
+    _refuse_nulls(fields, files)
+    actions = [_commit_info(now_ms, info, files, is_append=revision is None)]
     protocol = _needed_protocol(head, fields)
     if protocol is not None:
         actions.append({"protocol": protocol})
     if head is None or fields != before:
         actions.append({"metaData": _metadata(head, fields, identity, now_ms)})
     actions += _transactions(identity, manifest.batch_id)
-    return actions + [_add(file, now_ms) for file in manifest.tables["main"]]
+    if revision is not None:
+        actions += remove_actions(revision.removes, now_ms, is_data_change=revision.is_data_change)
+    has_changes = revision is None or revision.is_data_change
+    return actions + [_add(file, now_ms, is_data_change=has_changes or not file.is_rewrite) for file in files]
 
 
 def replace_actions(
@@ -68,20 +75,21 @@ def replace_actions(
 
     The caller adds those that take the old files out. The columns and the partitioning are those of the batch alone.
     """
-    fields = to_delta_fields(dict(manifest.table_schemas["main"]))
-    actions = [_commit_info(now_ms, info, manifest, mode="Overwrite")]
+    fields = to_delta_fields(dict(manifest.table_schemas[identity.role]))
+    files = manifest.tables[identity.role]
+    actions = [_commit_info(now_ms, info, files, mode="Overwrite", is_append=False)]
     protocol = _needed_protocol(head, fields)
     if protocol is not None:
         actions.append({"protocol": protocol})
     metadata = _metadata(head, fields, identity, now_ms) | {"partitionColumns": list(identity.partition_by)}
     actions.append({"metaData": metadata})
     actions += _transactions(identity, manifest.batch_id)
-    return actions + [_add(file, now_ms) for file in manifest.tables["main"]]
+    return actions + [_add(file, now_ms) for file in files]
 
 
-def remove_actions(paths: Sequence[str], now_ms: int) -> list[Action]:
+def remove_actions(paths: Sequence[str], now_ms: int, *, is_data_change: bool = True) -> list[Action]:
     """Return the actions that take data files out of a table; ``paths`` as the log writes them."""
-    return [{"remove": {"path": path, "deletionTimestamp": now_ms, "dataChange": True}} for path in paths]
+    return [{"remove": {"path": path, "deletionTimestamp": now_ms, "dataChange": is_data_change}} for path in paths]
 
 
 def _transactions(identity: Identity, batch_id: int) -> list[Action]:
@@ -108,12 +116,12 @@ def _metadata(head: Head | None, fields: list[Action], identity: Identity, now_m
     }
 
 
-def _refuse_nulls(fields: list[Action], manifest: Manifest) -> None:
+def _refuse_nulls(fields: list[Action], files: Sequence[StagedFile]) -> None:
     """Refuse nulls in columns that the table declares without. Raises SinkError."""
     for field in fields:
         if field["nullable"]:
             continue
-        for file in manifest.tables["main"]:
+        for file in files:
             nulls = dict(file.statistics.get("nullCount") or {})  # type: ignore[arg-type]
             nulls |= {name: value is None for name, value in file.partition_values.items()}
             if nulls.get(field["name"], file.rows):
@@ -145,14 +153,15 @@ def _has_ntz(part: object) -> bool:
     return part == "timestamp_ntz"
 
 
-def _commit_info(now_ms: int, info: dict[str, Json], manifest: Manifest, mode: str = "Append") -> Action:
-    files = manifest.tables["main"]
+def _commit_info(
+    now_ms: int, info: dict[str, Json], files: Sequence[StagedFile], mode: str = "Append", *, is_append: bool = True
+) -> Action:
     return {
         "commitInfo": {
             "timestamp": now_ms,
             "operation": "WRITE",
             "operationParameters": {"mode": mode},
-            "isBlindAppend": mode == "Append",
+            "isBlindAppend": is_append,
             "engineInfo": "lakehouse-etl",
             "operationMetrics": {
                 "numFiles": str(len(files)),
@@ -164,14 +173,14 @@ def _commit_info(now_ms: int, info: dict[str, Json], manifest: Manifest, mode: s
     }
 
 
-def _add(file: StagedFile, now_ms: int) -> dict[str, Any]:
+def _add(file: StagedFile, now_ms: int, *, is_data_change: bool = True) -> dict[str, Any]:
     return {
         "add": {
             "path": quote(file.path, safe="/=-_.~"),
             "partitionValues": dict(file.partition_values),
             "size": file.size_bytes,
             "modificationTime": now_ms,
-            "dataChange": True,
+            "dataChange": is_data_change,
             "stats": json.dumps(file.statistics, ensure_ascii=False, separators=(",", ":")),
         }
     }

@@ -12,11 +12,14 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etl.errors import RecordExistsError, SinkError, StorageError, TableStateError
 from etl.seam import Seam
 from etl.storage import Storage, put_if_absent
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Action = dict[str, Any]
 
@@ -256,6 +259,26 @@ class DeltaLog:
         with self._reading():
             table = DeltaTable(self._storage.url, version=head.version, storage_options=self._options or None)
             return [str(path) for path in table.get_add_actions().column("path").to_pylist()]
+
+    def has_file_changes(self, version: int) -> bool:
+        """Tell whether a version added files or took some out; True where the log does not say any more."""
+        try:
+            actions = self._actions(version)
+        except FileNotFoundError:
+            return True
+        return any("add" in action or "remove" in action for action in actions)
+
+    def live_files(self, head: Head) -> pl.DataFrame:
+        """Return the data files of a version: ``path`` as the log writes it, ``num_records`` and ``partition_values``.
+
+        Rows are not to be counted on where another writer left out the statistics.
+        """
+        import polars as pl
+        from deltalake import DeltaTable
+
+        with self._reading():
+            table = DeltaTable(self._storage.url, version=head.version, storage_options=self._options or None)
+            return pl.DataFrame(table.get_add_actions())
 
     def checkpoint_version(self) -> int:
         """Return the version of the newest summary of the log, 0 where there is none that can be read."""

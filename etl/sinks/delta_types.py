@@ -41,6 +41,9 @@ _FROM_DELTA = {
     "timestamp": "timestamp(UTC)",
     "binary": "binary",
 }
+_WIDENED = {("long", "double"), ("date", "timestamp_ntz")}
+"""Table and row types of which the second can take the place of the first, where every value allows it."""
+
 _HOLDS = {
     "short": {"byte"},
     "integer": {"byte", "short"},
@@ -101,10 +104,12 @@ def _from_delta(delta_type: str | Field, where: str) -> TypeTree:
     raise SinkError(f"the table's type {delta_type} cannot be written", where=where)
 
 
-def merge_fields(table: list[Field], rows: list[Field], where: str = "") -> list[Field]:
+def merge_fields(table: list[Field], rows: list[Field], where: str = "", *, may_widen: bool = False) -> list[Field]:
     """Return the table's fields with the new columns and struct fields of ``rows`` added at the end.
 
-    Raises SinkError where rows would lose something in a column, or differ from one in upper and lower case only.
+    With ``may_widen`` a column takes the type of its rows where that holds all of its own, too: every file of the table
+    is to be written anew then. Raises SinkError where rows would lose something in a column, or differ from one in
+    upper and lower case only.
     """
     merged = {field["name"]: field for field in table}
     lowered = {name.lower(): name for name in merged}
@@ -118,18 +123,28 @@ def merge_fields(table: list[Field], rows: list[Field], where: str = "") -> list
                 hint="rename one of them",
             )
         known = merged.get(name)
-        merged[name] = field if known is None else known | {"type": _merge_types(known["type"], field["type"], path)}
+        merged[name] = (
+            field
+            if known is None
+            else known | {"type": _merge_types(known["type"], field["type"], path, may_widen=may_widen)}
+        )
     return list(merged.values())
 
 
-def _merge_types(table: str | Field, rows: str | Field, where: str) -> str | Field:
-    if table == rows or (isinstance(rows, str) and isinstance(table, str) and _holds(table, rows)):
+def _merge_types(table: str | Field, rows: str | Field, where: str, *, may_widen: bool) -> str | Field:
+    if table == rows:
         return table
+    if isinstance(rows, str) and isinstance(table, str):
+        if _holds(table, rows):
+            return table
+        if may_widen and (_holds(rows, table) or (table, rows) in _WIDENED):
+            return rows
     if isinstance(table, dict) and isinstance(rows, dict) and table["type"] == rows["type"]:
         if table["type"] == "struct":
-            return table | {"fields": merge_fields(table["fields"], rows["fields"], f"{where}.")}
+            return table | {"fields": merge_fields(table["fields"], rows["fields"], f"{where}.", may_widen=may_widen)}
         if table["type"] == "array":
-            return table | {"elementType": _merge_types(table["elementType"], rows["elementType"], f"{where}[]")}
+            inner = _merge_types(table["elementType"], rows["elementType"], f"{where}[]", may_widen=may_widen)
+            return table | {"elementType": inner}
     raise SinkError(
         f"rows are {_word(rows)}, the table's column is {_word(table)}: storing them would lose or change values",
         where=where,

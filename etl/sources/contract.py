@@ -75,6 +75,9 @@ class Source(Protocol):
     def accept(self, batch_id: int, planned: PlannedInput) -> None:
         """Remember that the plan record of ``planned`` is durable: ``latest`` must not offer it again."""
 
+    def watched(self) -> tuple[str, ...]:
+        """Return local folders in which new input shows by an event; none where there are no events to be had."""
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Return the same units as they are now, without those that may go missing and those that are not ready.
 
@@ -101,6 +104,9 @@ class Source(Protocol):
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Dispose of the units of a committed batch (keep, archive, delete). *Repeat*: safe."""
+
+    def close(self) -> None:
+        """Let go of threads and handles. Called when a run ends, however it does. *Repeat*: safe."""
 
     def check_replay(self) -> None:
         """Refuse a full refresh whose result would lack rows that were read before. Called before one is begun.

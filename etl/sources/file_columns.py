@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from etl.errors import RowError
 from etl.formats.contract import Chunk
 from etl.model import Schema
+from etl.rejects import reject_schema
 from etl.schema import format_type, to_polars
+from etl.schema_contract import RESCUED, Survey
 from etl.sources.file_names import partitions
 from etl.sources.file_units import UnitRow
 
@@ -21,10 +24,12 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 class FileColumns:
     """What every chunk of one reading is completed to: the columns of the schema, then the system columns asked for."""
 
-    def __init__(self, schema: Schema, system: tuple[str, ...], *, has_partitions: bool) -> None:
+    def __init__(self, known: Survey, system: tuple[str, ...], *, has_partitions: bool) -> None:
         import polars as pl
 
-        self._schema = schema
+        self._schema = schema = known.schema
+        self.unreadable = known.unreadable
+        self.wide = known.wide
         self._has_partitions = has_partitions
         types = {
             "_source_file": pl.String(),
@@ -50,12 +55,20 @@ class FileColumns:
             "_source_modified_at": lambda: pl.lit(_moment(unit.modified_ns), dtype=pl.Datetime("us", "UTC")),
         }
         added = {name: found[name]() for name in self._system}
+        if RESCUED in chunk.frame.columns:
+            added[RESCUED] = with_file(RESCUED, unit.path)
         for key, value in self._keys(unit).items():
             if key in self._types:
                 added[key] = pl.lit(self._typed(key, value, unit).new_from_index(0, chunk.frame.height))
         if not added:
             return chunk.frame
         return chunk.frame.with_columns(**added).select(self.polars_schema.names())
+
+    def located(self, rejects: pl.DataFrame, unit: UnitRow) -> pl.DataFrame:
+        """Return rows that were set aside with the file that they come from."""
+        import polars as pl
+
+        return rejects.with_columns(_source_file=pl.lit(unit.path)).select(list(reject_schema()))
 
     def _keys(self, unit: UnitRow) -> dict[str, str | None]:
         return partitions(unit.path) if self._has_partitions else {}
@@ -86,6 +99,14 @@ def _parsed(text: pl.Series, dtype: pl.DataType) -> pl.Series:
     if dtype == pl.String or dtype.is_integer() or dtype.is_float():
         return text.cast(dtype)
     raise pl.exceptions.InvalidOperationError("no such type can be made of a folder's name")
+
+
+def with_file(column: str, path: str) -> pl.Expr:
+    """Return JSON objects with the file that they come from as their last key; null stays null."""
+    import polars as pl
+
+    named = f', "_source_file": {json.dumps(path, ensure_ascii=False)}' + "}"
+    return pl.col(column).str.strip_suffix("}") + pl.lit(named)
 
 
 def _moment(modified_ns: int) -> datetime:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any, cast
 
 from etl.formats import FORMATS, Format, format_of
+from etl.schema_contract import SchemaContract
 
 
 class FileFormats:
     """The formats of one source, each made once. Asked from several threads; making one twice does no harm."""
 
-    def __init__(self, declared: str | None, options: dict[str, Any]) -> None:
+    def __init__(self, declared: str | None, options: dict[str, Any], contract: SchemaContract) -> None:
         self._declared = declared
         self._options = options
+        self._contract = contract
         self._made: dict[str, Format] = {}
 
     def of(self, text: str) -> Format:
@@ -20,5 +22,5 @@ class FileFormats:
         name = self._declared or format_of(text)
         if name not in self._made:
             kind = cast("Any", FORMATS[name])
-            self._made[name] = kind(kind.options_model.model_validate(self._options))
+            self._made[name] = kind(kind.options_model.model_validate(self._options), self._contract)
         return self._made[name]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator
+from pathlib import Path
 
 from etl.sources.file_discovery import FoundFile, Known
 from etl.sources.file_names import split
 from etl.sources.file_options import FileOptions
-from etl.sources.file_pattern import Pattern, parse_pattern
+from etl.sources.file_pattern import Pattern, parse_pattern, split_scheme
 from etl.sources.file_places import Places
 
 
@@ -32,6 +33,12 @@ class FileListing:
             for found in self._places.at(pattern.root).files.find(pattern, known):
                 if not has_exclusions or self._why_excluded(found.path) is None:
                     yield found
+
+    def local_roots(self, folder: Path) -> tuple[str, ...]:
+        """Return the folders of the local disk that the patterns start from, whole, as far as they are there."""
+        local = [pattern.root for pattern in self._patterns if not split_scheme(pattern.root)[1]]
+        roots = dict.fromkeys(folder / root for root in local)
+        return tuple(str(root) for root in roots if root.is_dir())
 
     def refreshed(self, file: FoundFile) -> FoundFile | None:
         """Return a listed file as it is now, None when it is gone; a remote listing is taken at its word."""

@@ -25,8 +25,8 @@ class FileOptions(Options):
     path: str | None = Field(default=None, description="a file, a folder (all below it) or a glob: * ? [abc] {a,b} **")
     include: list[str] = Field(default_factory=list, description="several paths, instead of `path`")
     exclude: list[str] = Field(default_factory=list, description="globs; one without '/' goes by the file's name alone")
-    format: Literal["ndjson", "csv", "tsv", "parquet"] | None = Field(
-        default=None, description="default: by the file's extension"
+    format: Literal["ndjson", "json", "csv", "tsv", "parquet", "avro", "arrow", "text", "binary", "xlsx"] | None = (
+        Field(default=None, description="default: by the file's extension")
     )
     format_options: dict[str, Any] = Field(default_factory=dict)
     compression: Literal["auto"] = "auto"
@@ -34,6 +34,10 @@ class FileOptions(Options):
     on_change: Literal["ignore", "fail", "reingest"] = "ignore"
     order: Literal["modified", "name"] = "modified"
     stable_for: DurationS = 0.0
+    unready_for: DurationS = Field(
+        default=60.0,
+        description="how long after its last change a file that cannot be read as a whole counts as unfinished",
+    )
     start: Literal["all", "now"] = "all"
     hive_partitions: bool = False
     after_commit: Literal["keep", "delete"] | ArchiveTo = "keep"

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial, reduce
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
-from etl.errors import SourceChangedError, SourceError
+from etl.errors import SourceChangedError, UnreadableFileError
 from etl.formats.contract import CHUNK_BYTES, Chunk, FileOpener, Task
-from etl.model import Json, Schema
+from etl.model import Json
+from etl.rejects import rejects
+from etl.schema_contract import Survey
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_columns import FileColumns
 from etl.sources.file_formats import FileFormats
 from etl.sources.file_names import partitions
 from etl.sources.file_options import FileOptions
 from etl.sources.file_places import Places
+from etl.sources.file_survey import FileSurvey
 from etl.sources.file_units import FileUnits, UnitRow
 from etl.sources.parallel import in_order
-from etl.widening import merge
+from etl.sources.read_ahead import ReadAhead
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,11 +41,13 @@ class VanishedError(SourceChangedError):
 
 @dataclass(slots=True)
 class Piece:
-    """What a worker hands over: rows of one or more files, how many of which, and which files were gone."""
+    """What a worker hands over: rows of one or more files, how many of which, those set aside, files that were gone."""
 
     frame: pl.DataFrame | None
     rows: list[tuple[int, int]] = field(default_factory=list)
     missing: list[tuple[int, VanishedError]] = field(default_factory=list)
+    rejects: list[pl.DataFrame] = field(default_factory=list)
+    wide: set[str] = field(default_factory=set)
 
 
 class FileReader:
@@ -53,16 +57,26 @@ class FileReader:
         self._options = options
         self._places = places
         self._chunk_bytes = max(1 << 16, min(CHUNK_BYTES, site.memory_bytes // _MEMORY_SHARE))
-        self._formats = FileFormats(options.format, options.format_options)
+        self._contract = site.contract
+        self._formats = FileFormats(options.format, options.format_options, site.contract)
+        self._ahead: ReadAhead[Piece] = ReadAhead()
 
-    def read(self, units: FileUnits, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+    def read(
+        self,
+        units: FileUnits,
+        known: Survey,
+        system: tuple[str, ...],
+        tally: Tally,
+        following: Callable[[], FileUnits | None] = lambda: None,
+    ) -> Reading:
         """Return the rows of the units in their order. *Repeat*: the same rows, or an error.
 
-        Streaming raises SourceChangedError, SchemaDriftError, RowError and SourceError, each as itself.
+        Once they are taken, those of the ``following`` units are begun. Streaming raises SourceChangedError,
+        SchemaDriftError, UnreadableFileError, RowError and SourceError, each as itself.
         """
         from polars.io.plugins import register_io_source
 
-        columns = FileColumns(schema, system, has_partitions=self._options.hive_partitions)
+        columns = FileColumns(known, system, has_partitions=self._options.hive_partitions)
         counts: list[Json] = [0] * len(units)
         reading: Reading
 
@@ -70,9 +84,18 @@ class FileReader:
             wanted: list[str] | None, predicate: pl.Expr | None, most: int | None, _: int | None
         ) -> Iterator[pl.DataFrame]:
             finish = partial(_finished, wanted=wanted, predicate=predicate)
-            with closing(in_order(self._jobs(units, columns, finish), WORKERS)) as pieces:
+
+            def begun(some: FileUnits) -> Generator[Piece, None, None]:
+                return in_order(self._jobs(some, columns, finish), WORKERS)
+
+            def key(some: FileUnits) -> object:
+                return some.columns, known, known.unreadable, system, wanted
+
+            ahead = self._ahead.take(key(units)) if predicate is None else None
+            with closing(ahead or begun(units)) as pieces:
                 for piece in pieces:
-                    self._count(piece, counts, tally)
+                    self._count(piece, counts, tally, units)
+                    reading.wide |= piece.wide
                     if piece.missing:
                         self._note_missing(piece, counts, reading)
                     if piece.frame is not None:
@@ -82,20 +105,20 @@ class FileReader:
                     if most == 0:
                         return
             reading.bytes_read = units.size_bytes
+            if predicate is None and most is None and (next_units := following()) is not None:
+                self._ahead.begin(key(next_units), begun(next_units))
 
         reading = Reading(register_io_source(stream, schema=columns.polars_schema), {"rows": counts})
         return reading
 
-    def infer(self, units: FileUnits, schema: Schema | None) -> Schema:
-        """Return ``schema`` widened by the columns of every unit.
+    def close(self) -> None:
+        """End what was begun ahead. *Repeat*: safe."""
+        self._ahead.close()
 
-        Raises as the format does, SourceError and SourceChangedError.
-        """
-        with ThreadPoolExecutor(WORKERS) as pool:
-            found = pool.map(partial(self._inferred, schema=schema), units.files)
-            return reduce(
-                partial(merge, widen_numbers=True), (each for each in found if each is not None), dict(schema or {})
-            )
+    def survey(self, units: FileUnits, known: Survey | None, now: datetime) -> Survey:
+        """Return ``known`` evolved by every unit. Raises as the format does, NotReadyError and SourceChangedError."""
+        survey = FileSurvey(self._look_at, self._contract, self._options.unready_for)
+        return survey.of(units.files, known, now, WORKERS)
 
     def footer_rows(self, unit: UnitRow) -> int:
         """Return how many rows a Parquet file has, from its footer."""
@@ -106,26 +129,30 @@ class FileReader:
         with self._open(unit) as handle:
             return int(pq.ParquetFile(handle).metadata.num_rows)
 
-    def _inferred(self, unit: UnitRow, schema: Schema | None) -> Schema | None:
+    def _look_at(self, unit: UnitRow, known: Survey | None) -> Survey | None:
+        """Return ``known`` evolved by one file, None where it is gone and may be. Raises as the format does."""
         keys = partitions(unit.path) if self._options.hive_partitions else {}
-        inside = None if schema is None else {name: tree for name, tree in schema.items() if name not in keys}
+        before = {} if known is None else dict(known.schema)
+        inside = {name: tree for name, tree in before.items() if name not in keys}
+        found = None if known is None else replace(known, schema=inside)
         try:
             if unit.size_bytes:
-                inside = self._formats.of(unit.path).infer(self._opener(unit), inside)
+                found = self._formats.of(unit.path).survey(self._opener(unit), found)
             else:
                 self._open(unit).close()
         except VanishedError:
             if self._options.ignore_missing:
                 return None
             raise
+        found = found or Survey({})
         for key in keys:
-            if key in (inside or {}):
-                raise SourceError(
+            if key in found.schema:
+                raise UnreadableFileError(
+                    unit.path,
                     f"column {key!r} is both in the file and in its folder's name",
-                    where=unit.path,
                     hint="rename one of the two, or set `hive_partitions: false`",
                 )
-        return {**(inside or {}), **{key: (schema or {}).get(key, "string") for key in keys}}
+        return replace(found, schema={**found.schema, **{key: before.get(key, "string") for key in keys}})
 
     def _jobs(
         self, units: FileUnits, columns: FileColumns, finish: Callable[[pl.DataFrame], pl.DataFrame]
@@ -146,10 +173,12 @@ class FileReader:
 
     def _tasks(self, unit: UnitRow, columns: FileColumns) -> Iterable[Task]:
         """Return the parts of a file. An empty one has no rows in any format; it is opened to see that it is so."""
+        if (fault := columns.unreadable.get(unit.path)) is not None:
+            return [partial(_set_aside, fault)]
         if not unit.size_bytes:
             return [partial(_no_rows, partial(self._open, unit))]
         try:
-            return list(self._formats.of(unit.path).tasks(self._opener(unit), columns.inside(unit)))
+            return list(self._formats.of(unit.path).tasks(self._opener(unit), columns.inside(unit), columns.wide))
         except VanishedError as exc:
             return [partial(_gone, exc)]
 
@@ -165,6 +194,12 @@ class FileReader:
         for index, unit, task in group:
             try:
                 for chunk in task():
+                    if chunk.rejects is not None:
+                        piece.rejects.append(columns.located(chunk.rejects, unit))
+                        piece.rows.append((index, chunk.rejects.height))
+                    piece.wide |= chunk.wide
+                    if not chunk.rows:
+                        continue
                     frames.append(finish(columns.complete(chunk, unit)))
                     piece.rows.append((index, chunk.rows))
                     gathered_bytes += int(frames[-1].estimated_size())
@@ -175,9 +210,12 @@ class FileReader:
                 piece.missing.append((index, exc))
         yield _joined(frames, piece)
 
-    def _count(self, piece: Piece, counts: list[Json], tally: Tally) -> None:
+    def _count(self, piece: Piece, counts: list[Json], tally: Tally, units: FileUnits) -> None:
+        for frame in piece.rejects:
+            tally.quarantine(frame)
         for index, rows in piece.rows:
             tally.add("read", rows)
+            tally.add_of_files("read", {units.paths[index]: rows})
             before = counts[index]
             counts[index] = rows + (before if isinstance(before, int) else 0)
 
@@ -220,6 +258,15 @@ def _joined(frames: list[pl.DataFrame], piece: Piece) -> Piece:
 def _no_rows(open_file: Callable[[], BinaryIO]) -> Iterator[Chunk]:
     open_file().close()
     return iter(())
+
+
+def _set_aside(fault: str) -> Iterator[Chunk]:
+    """Give one reject that stands for a file which cannot be read as a whole."""
+    import polars as pl
+
+    nothing = pl.Series("_source_offset", [], dtype=pl.Int64)
+    refused = rejects([{"form": "file", "rule": "unreadable_file", "reason": fault}])
+    yield Chunk(pl.DataFrame(), 0, lambda: nothing, refused)
 
 
 def _gone(exc: VanishedError) -> Iterator[Chunk]:

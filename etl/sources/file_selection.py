@@ -12,7 +12,7 @@ from etl.model import ReadLimit
 from etl.seam import Seam
 from etl.sources.file_discovery import FoundFile
 from etl.sources.file_ledger import FileLedger
-from etl.sources.file_names import to_text
+from etl.sources.file_names import from_text, to_text
 from etl.sources.file_options import FileOptions
 from etl.sources.file_units import FileUnits, UnitRow, unit_of
 
@@ -35,6 +35,7 @@ class FileSelection:
         self._seam = seam
         self._ask = questions
         self._watched: dict[str, tuple[int, int]] = {}
+        self._put_off: dict[str, tuple[int, int]] = {}
         self.duplicates: dict[str, UnitRow] = {}
 
     def candidates(self, found: Iterable[FoundFile]) -> list[FoundFile]:
@@ -110,7 +111,21 @@ class FileSelection:
                 where=to_text(file.path),
                 hint="`on_change: ignore` keeps the rows of the first version, `reingest` adds those of the new one",
             )
-        return not self._options.stable_for or self.wait_s(file) == 0
+        return not self._is_put_off(file) and (not self._options.stable_for or self.wait_s(file) == 0)
+
+    def put_off(self, units: Iterable[UnitRow]) -> None:
+        """Leave files alone that could not be read, until they change or are no longer young."""
+        self._put_off |= {from_text(unit.path): (unit.size_bytes, unit.modified_ns) for unit in units}
+
+    def _is_put_off(self, file: FoundFile) -> bool:
+        seen = self._put_off.get(file.path)
+        if seen is None:
+            return False
+        age_s = self._seam.now().timestamp() - file.modified_ns / 1e9
+        if seen == (file.size_bytes, file.modified_ns) and age_s < self._options.unready_for:
+            return True
+        del self._put_off[file.path]
+        return False
 
     def _digest(self, file: FoundFile, fresh: dict[str, str]) -> str | None:
         """Return the digest of the content; content that is known makes the file a duplicate.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from etl.errors import ConfigError, SourceChangedError, SourceError
+from etl.errors import ConfigError, NotReadyError, SourceChangedError, SourceError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
+from etl.schema_contract import Survey
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_access import digest_of, found_of
 from etl.sources.file_discovery import FoundFile
@@ -58,6 +60,7 @@ class FileSource:
         self._backlog: list[FoundFile] = []
         self._backlog_until = float("-inf")
         self._is_fresh = False
+        self._limit: ReadLimit | None = None
         _refuse_archive_inside(options, self._places, self._listing)
 
     @property
@@ -81,6 +84,7 @@ class FileSource:
         source cannot be listed, ConfigError for a limit that cannot be kept.
         """
         self._options.check_limit(limit)
+        self._limit = limit
         self._ledger.load()
         if self._is_first_look(after):
             self._ledger.record_start(self._listing.find(self._ledger_names))
@@ -100,11 +104,18 @@ class FileSource:
         self._selection.duplicates.clear()
         self._backlog = [file for file in self._backlog if not self._selection.is_settled(file)]
 
-    def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
-        """Return the same units as they are now; those that are gone are left out under ``ignore_missing``.
+    def watched(self) -> tuple[str, ...]:
+        """Return the local folders that the patterns start from, as far as they are there."""
+        return self._listing.local_roots(self._site.folder)
 
-        Raises ``cause`` where something is gone that may not be, and for a changed file under ``on_change: fail``.
+    def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
+        """Return the same units as they are now, without those that are not ready.
+
+        Those that are gone are left out under ``ignore_missing``. Raises ``cause`` where something is gone that may not
+        be, and for a changed file under ``on_change: fail``.
         """
+        if isinstance(cause, NotReadyError):
+            return self._without(planned, cause.paths)
         if self._options.on_change == "fail":
             raise cause
         before = FileUnits.from_json(planned.units)
@@ -112,6 +123,14 @@ class FileSource:
         units = FileUnits.of((unit for unit in files if unit is not None), before.duplicates)
         self._ledger.replace(before, units)
         return replace(planned, units=units.to_json(), files=len(units), size_bytes=units.size_bytes)
+
+    def _without(self, planned: PlannedInput, paths: tuple[str, ...]) -> PlannedInput:
+        """Return a plan without files that are not ready; this run leaves them alone for as long as they stay so."""
+        before = FileUnits.from_json(planned.units)
+        left = FileUnits.of((unit for unit in before.files if unit.path not in paths), before.duplicates)
+        self._selection.put_off(unit for unit in before.files if unit.path in paths)
+        self._ledger.replace(before, left)
+        return replace(planned, units=left.to_json(), files=len(left), size_bytes=left.size_bytes)
 
     def _unit_now(self, unit: UnitRow, cause: SourceChangedError) -> UnitRow | None:
         access = self._places.at(unit.path).access
@@ -122,13 +141,24 @@ class FileSource:
             return None
         return now._replace(digest=None if unit.digest is None else digest_of(access, found_of(now)))
 
-    def infer(self, planned: PlannedInput, schema: Schema | None) -> Schema:
-        """Return ``schema`` widened by the columns of the units. Raises RowError and SourceChangedError."""
-        return self._reader.infer(FileUnits.from_json(planned.units), schema)
+    def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
+        """Return ``known`` evolved by the units. Raises RowError, NotReadyError and SourceChangedError."""
+        return self._reader.survey(FileUnits.from_json(planned.units), known, now)
 
-    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+    def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         """Return the rows of the units, in order. *Repeat*: gives the same rows again, or raises."""
-        return self._reader.read(FileUnits.from_json(planned.units), schema, system, tally)
+        return self._reader.read(FileUnits.from_json(planned.units), known, system, tally, self._following)
+
+    def _following(self) -> FileUnits | None:
+        """Guess which units the next plan names; None where nothing waits, or where looking is not for nothing."""
+        options = self._options
+        if options.identity == "content" or options.stable_for or self._limit is None or self._limit.max_rows:
+            return None
+        return (self._selection.take(self._backlog, self._limit) or None) if self._backlog else None
+
+    def close(self) -> None:
+        """Let go of what was begun ahead. *Repeat*: safe."""
+        self._reader.close()
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Keep, archive or delete the files of a committed batch. *Repeat*: safe."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from datetime import datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from etl.errors import SourceError
@@ -88,6 +89,10 @@ class LogDiscovery:
         fresh += self._missed(fresh)
         for tail in self.arrivals.take(fresh, now):
             self._note_size(tail)
+
+    def watched(self, folder: Path) -> tuple[str, ...]:
+        """Return the folders, whole, that the patterns start from."""
+        return self._listing.local_roots(folder)
 
     def is_out_of_reach(self, tail: Tail) -> bool:
         """Tell whether no pattern finds a log where it lies now."""

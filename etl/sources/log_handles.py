@@ -59,7 +59,12 @@ class LogHandles:
         if held is not None:
             held.close()
 
+    def close(self) -> None:
+        """Close all. *Repeat*: safe."""
+        _close(self._open)
+
 
 def _close(contents: OrderedDict[Key, PlainContent]) -> None:
     for content in contents.values():
         content.close()
+    contents.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 from etl.sources.file_discovery import FoundFile, Known
@@ -32,6 +33,11 @@ class LogListing(FileListing):
         """Return the file at ``path``, or the reason why the source does not read it."""
         self._settle()
         return super().look(path)
+
+    def local_roots(self, folder: Path) -> tuple[str, ...]:
+        """Return the folders that the patterns start from, whole, as far as they are there."""
+        self._settle()
+        return super().local_roots(folder)
 
     def takes(self, text: str) -> bool:
         """Tell whether a pattern takes a path, be something there or not."""

@@ -48,8 +48,9 @@ class LogReader:
         """
         from polars.io.plugins import register_io_source
 
-        columns = FileColumns(known.schema, system, has_partitions=False)
+        columns = FileColumns(known, system, has_partitions=False)
         counts: list[Json] = [0] * len(units.ranges)
+        wide: set[str] = set()
 
         def stream(
             wanted: list[str] | None, predicate: pl.Expr | None, most: int | None, _: int | None
@@ -59,6 +60,7 @@ class LogReader:
             with closing(in_order(jobs, WORKERS)) as results:
                 for index, found in results:
                     self._count(index, found, counts, tally)
+                    wide.update(found.wide)
                     frame = found.frame if most is None else found.frame.head(most)
                     if frame.height:
                         yield frame
@@ -68,7 +70,7 @@ class LogReader:
 
         # No reference from here to the reading: Polars would keep both for ever, and the files open.
         rows = register_io_source(stream, schema=columns.polars_schema)
-        return Reading(rows, {"rows": counts}, units.size_bytes)
+        return Reading(rows, {"rows": counts}, units.size_bytes, wide)
 
     def survey(self, units: LogUnits, known: Survey | None) -> Survey:
         """Return ``known`` evolved by all lines of the units."""

@@ -54,7 +54,7 @@ class LogRows:
 
             yield Chunk(pl.DataFrame(schema=to_polars(known.schema)), 0, _no_offsets, self._too_long(unit, piece))
             return
-        for task in self._format.tasks(self._opener(unit, piece), known.schema):
+        for task in self._format.tasks(self._opener(unit, piece), known.schema, *([known.wide] if known.wide else [])):
             for chunk in task():
                 yield _placed(chunk, unit, piece)
 

@@ -40,6 +40,7 @@ class LogSource:
         self._options = options
         self._schema = schema
         self._seam = site.seam
+        self._folder = site.folder
         rows = LogRows(options, site.contract)
         places = Places(site.folder, site.storage_options)
         self._places = places
@@ -86,6 +87,10 @@ class LogSource:
         self._positions.take_plan(batch_id, units)
         self._planning.served(units.ranges)
 
+    def watched(self) -> tuple[str, ...]:
+        """Return the local folders that the patterns start from, as far as they are there."""
+        return self._discovery.watched(self._folder)
+
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Return the same ranges without those that nobody can read any more; their bytes are noted as lost.
 
@@ -118,6 +123,10 @@ class LogSource:
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
         """Do nothing: whoever writes a log also rotates it away."""
+
+    def close(self) -> None:
+        """Let go of all handles: what is deleted from now on is not drained. *Repeat*: safe."""
+        self._handles.close()
 
     def check_replay(self) -> None:
         """Refuse to read all anew where logs that were read are no longer where the patterns find them.

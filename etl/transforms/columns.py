@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 
 from etl.errors import ConfigError
 from etl.expressions import plain_message
-from etl.model import SYSTEM_COLUMNS
+from etl.model import SOURCE_ROW, SYSTEM_COLUMNS
 from etl.vocabulary import nearest
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def require(names: Iterable[str], given: pl.Schema, where: str) -> None:
 def refuse_reserved(names: Iterable[str], where: str) -> None:
     """Refuse to make, rename or drop a system column. Raises ConfigError."""
     for name in names:
-        if name.startswith((*SYSTEM_COLUMNS, MASK)):
+        if name.startswith((*SYSTEM_COLUMNS, SOURCE_ROW, MASK)):
             raise ConfigError(
                 f"{name!r} is the name of a system column", where=where, hint="use another name, without the underscore"
             )
@@ -42,7 +42,7 @@ def refuse_reserved(names: Iterable[str], where: str) -> None:
 
 def system_columns(given: Iterable[str]) -> list[str]:
     """Return the system columns among ``given``."""
-    return [name for name in given if name in SYSTEM_COLUMNS]
+    return [name for name in given if name in (*SYSTEM_COLUMNS, SOURCE_ROW)]
 
 
 def refuse_twice(names: Iterable[str], where: str) -> None:

@@ -70,6 +70,7 @@ def kept_rows(rows: pl.LazyFrame, mask: Columns, tally: Tally) -> pl.LazyFrame:
     import polars as pl
 
     def count(frame: pl.DataFrame) -> None:
-        tally.add("filtered", frame.height - int(frame[MASK].sum()))
+        if not frame[MASK].all(ignore_nulls=False):
+            tally.count("filtered", frame.filter(~pl.col(MASK).fill_null(value=False)))
 
     return observed(mask.apply(rows), count).filter(pl.col(MASK)).drop(MASK)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import RootModel
 
-from etl.balance import Tally, observed
+from etl.balance import Tally, observed, rows_by_file
 from etl.errors import ConfigError, EtlError, TransformError
 from etl.model import BatchPlan
 from etl.transforms.columns import STRICT, system_columns
@@ -34,19 +34,32 @@ class PythonOptions(RootModel[str]):
 
 
 class _Difference:
-    """Rows that came out less rows that went in, kept in the tally as ``added`` or ``filtered`` while they flow."""
+    """Rows that came out less rows that went in, of each file and of none, kept in the tally while they flow.
+
+    What is more counts as ``added``, what is less as ``filtered``.
+    """
 
     def __init__(self, tally: Tally) -> None:
         self._tally = tally
         self._lock = threading.Lock()
-        self._net = 0
+        self._net: dict[str | None, int] = {}
 
-    def see(self, rows: int) -> None:
-        """Take in rows that came out, or, negative, rows that went in."""
+    def see(self, frame: pl.DataFrame, sign: int) -> None:
+        """Take in rows that came out (``sign`` 1) or went in (-1)."""
+        named = rows_by_file(frame)
+        files: dict[str | None, int] = {None: frame.height - sum(named.values())}
+        files.update(named.items())
         with self._lock:
-            before, self._net = self._net, self._net + rows
-            self._tally.add("added", max(self._net, 0) - max(before, 0))
-            self._tally.add("filtered", max(-self._net, 0) - max(-before, 0))
+            for file, rows in files.items():
+                self._change(file, sign * rows)
+
+    def _change(self, file: str | None, rows: int) -> None:
+        before = self._net.get(file, 0)
+        after = self._net[file] = before + rows
+        for fate, more in (("added", max(after, 0) - max(before, 0)), ("filtered", max(-after, 0) - max(-before, 0))):
+            self._tally.add(fate, more)
+            if file is not None:
+                self._tally.add_of_files(fate, {file: more})
 
 
 class Python:
@@ -84,8 +97,8 @@ class Python:
         """Return what the function makes of ``rows``. Raises TransformError."""
         self.output_schema(rows.collect_schema())
         difference = _Difference(tally)
-        taken = observed(rows, lambda frame: difference.see(-frame.height))
-        return observed(self._call(taken), lambda frame: difference.see(frame.height))
+        taken = observed(rows, lambda frame: difference.see(frame, -1))
+        return observed(self._call(taken), lambda frame: difference.see(frame, 1))
 
     def _call(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         import polars as pl

@@ -53,7 +53,7 @@ class Explode:
 
         def count(frame: pl.DataFrame) -> None:
             lengths = frame[self._names[0]].list.len().fill_null(1).clip(lower_bound=1)
-            tally.add("added", int(lengths.sum()) - frame.height)
+            tally.count("added", frame, lengths - 1)
 
         return self._opened(observed(rows, count))
 
@@ -141,7 +141,8 @@ class Unpivot:
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
         """Return a row per column of ``on``; those beyond the first are counted as ``added``."""
         more = len(self._options.on) - 1
-        return self._turned(observed(rows, lambda frame: tally.add("added", frame.height * more)))
+
+        return self._turned(observed(rows, lambda frame: tally.count("added", frame, _each(frame, more))))
 
     def _turned(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         options = self._options
@@ -157,3 +158,9 @@ class Unpivot:
         if named is None:
             return [name for name in given if name not in self._options.on]
         return [*named, *(name for name in system_columns(given) if name not in named)]
+
+
+def _each(frame: pl.DataFrame, number: int) -> pl.Series:
+    import polars as pl
+
+    return pl.repeat(number, frame.height, dtype=pl.Int64, eager=True)

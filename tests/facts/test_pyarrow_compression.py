@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 
@@ -52,3 +53,11 @@ def test_wrong_checksum_or_length_of_gzip_is_an_error(place: int) -> None:
 def test_anything_behind_the_end_is_an_error(codec: str, tail: bytes) -> None:
     with pytest.raises(OSError, match=r"inflate failed|decompress failed"):
         unpacked(PACKED[codec] + tail, codec)
+
+
+def test_bzip2_stumbles_over_a_stream_of_nothing() -> None:
+    content = bz2.compress(b"a") + bz2.compress(b"") + bz2.compress(b"b")
+    assert bz2.decompress(content) == b"ab"
+    stream = pa.CompressedInputStream(pa.PythonFile(io.BytesIO(content), "r"), "bz2")
+    with pytest.raises(pa.ArrowException, match="wrong sequence of calls"):
+        [stream.read(1) for _ in range(3)]

@@ -19,9 +19,9 @@ import pyarrow.parquet  # noqa: F401
 from polars.io.partition import FileProviderArgs  # noqa: F401
 
 from etl.checkpoint.generations import newest_generation, records_of
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import EtlError
-from etl.model import PROVENANCE_COLUMNS
+from etl.model import PROVENANCE_COLUMNS, Bounds
 from etl.operations.refreshing import begin_refresh
 from etl.pipeline import Pipeline
 from etl.progress import Silent

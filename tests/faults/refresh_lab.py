@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from etl.engine import Bounds, run
-from etl.model import BatchResult
+from etl.engine import run
+from etl.model import BatchResult, Bounds
 from etl.operations.refreshing import begin_refresh
 from etl.progress import Silent
 from etl.seam import Seam

@@ -11,8 +11,9 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import EtlError, TableStateError
+from etl.model import Bounds
 from etl.operations.refreshing import begin_refresh
 from etl.progress import Silent
 from etl.seam import Seam

@@ -194,7 +194,7 @@ def test_run_makes_a_new_manifest_when_a_staged_file_vanished_before_the_commit(
 def test_foreign_commits_between_ours_are_kept_and_ours_lands_once(tmp_path: Path) -> None:
     seam = Seam()
     pipeline = memory_rows(tmp_path, seam)
-    from etl.engine import Bounds
+    from etl.model import Bounds
 
     run(pipeline, seam, Silent(), Bounds(max_batches=1))
     write_deltalake(tmp_path / "table", pl.DataFrame({"id": [50], "kind": ["f"]}), mode="append", schema_mode="merge")

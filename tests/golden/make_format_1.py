@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import StorageError
-from etl.model import PROVENANCE_COLUMNS
+from etl.model import PROVENANCE_COLUMNS, Bounds
 from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam

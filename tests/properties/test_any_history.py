@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from etl.engine import Bounds, open_runner, run
+from etl.engine import open_runner, run
 from etl.errors import FencedError, LeaseHeldError
-from etl.model import PROVENANCE_COLUMNS, ReadLimit
+from etl.model import PROVENANCE_COLUMNS, Bounds, ReadLimit
 from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam

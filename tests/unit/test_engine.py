@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from etl.balance import Tally
-from etl.engine import Bounds, open_runner, run
+from etl.engine import open_runner, run
 from etl.errors import FencedError, SourceChangedError, StorageError
-from etl.model import BatchPlan, BatchResult, PlannedInput, Schema
+from etl.model import BatchPlan, BatchResult, Bounds, PlannedInput, Schema
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.sources.contract import Reading

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from etl.engine import Bounds, run
+from etl.engine import run
 from etl.errors import CheckpointError, EtlError, StorageError, TableStateError
-from etl.model import PlannedInput
+from etl.model import Bounds, PlannedInput
 from etl.progress import Silent
 from etl.resumption import take_stock
 from etl.seam import Seam

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from etl.engine import Bounds
+from etl.model import Bounds
 from etl.operations.running import Outcome, Running, run_pipelines
 from etl.operations.workspace import Workspace
 from etl.progress import Silent

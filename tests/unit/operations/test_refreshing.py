@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 import etl
-from etl.engine import Bounds
 from etl.errors import LeaseHeldError, SourceError, StorageError, TableStateError
+from etl.model import Bounds
 from etl.operations.looking import Onlooker
 from etl.operations.planning import Change, NextBatch, plan_next, plan_refresh
 from etl.operations.refreshing import begin_refresh

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from etl.checkpoint.lease import FileLease
-from etl.engine import Bounds
 from etl.errors import ConfigError, LeaseHeldError, RowError
+from etl.model import Bounds
 from etl.operations.failures import NAME, read_failure
 from etl.operations.running import Outcome, Running, run_pipeline, run_pipelines
 from etl.operations.workspace import Workspace

@@ -1,0 +1,107 @@
+"""From a manifest to tables: every table in its own transaction, the schema that the batch brings, the commit entry."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from etl.checkpoint.commit_log import CommitEntry, SideState, commit_info
+from etl.checkpoint.schema_log import SchemaVersion
+from etl.model import BatchPlan, BatchResult, Manifest, Schema, as_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from etl.checkpoint.folder import Checkpoint
+    from etl.pipeline import Pipeline
+    from etl.progress import Stopwatch
+    from etl.seam import Seam
+
+
+class Publication:
+    """What makes the batches of one runner visible, and remembers what the next entry has to say of side tables.
+
+    ``versions`` are those of the batch under way, by role: the tables that hold it already. ``recorded`` is the newest
+    reading schema that the checkpoint has a record of.
+    """
+
+    def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam) -> None:
+        self._pipeline = pipeline
+        self._flow = pipeline.flow
+        self._checkpoint = checkpoint
+        self._seam = seam
+        self.sides: dict[str, SideState] = {}
+        self.recorded: Schema | None = None
+        self.versions: dict[str, int] = {}
+
+    def commit(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> BatchResult:
+        """Commit every table, the pipeline's own last, then write the entry. *Repeat*: safe.
+
+        Raises TableMovedError where the manifest has to be made anew; ``versions`` says which tables hold it then.
+        """
+        epochs = self._checkpoint.epochs
+        epochs.check()
+        self._record_schema(plan, manifest)
+        info = commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
+        for role, sink in self._flow.sinks.items():
+            if role in manifest.tables:
+                self.versions[role] = sink.commit(manifest, info)
+        watch.lap("commit")
+        entry = self._entry(plan, manifest, watch)
+        epochs.check()
+        self._checkpoint.commits.add(entry, epoch=epochs.current)
+        self.sides = dict(entry.sides)
+        self.versions = {}
+        return entry.result
+
+    def _record_schema(self, plan: BatchPlan, manifest: Manifest) -> None:
+        """Keep the reading schema that a batch brings, before anybody sees its rows. *Repeat*: safe."""
+        name = self._flow.source_name
+        schema = manifest.source_schemas[name]
+        if schema == self.recorded:
+            return
+        found = SchemaVersion(0, plan.batch_id, name, schema, manifest.schema_changes)
+        self._checkpoint.schemas.add(found, epoch=self._checkpoint.epochs.current, attempt=manifest.attempt)
+        self.recorded = schema
+
+    def _entry(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> CommitEntry:
+        sinks = self._flow.sinks
+        result = BatchResult(
+            pipeline=self._pipeline.name,
+            batch_id=plan.batch_id,
+            offsets={name: {"start": part.span.start, "end": part.span.end} for name, part in plan.inputs.items()},
+            tables={sinks[role].table: self.versions[role] for role in reversed(self.versions)},
+            rows=manifest.rows,
+            watermark=manifest.watermark,
+            bytes_read=manifest.bytes_read,
+            seconds=watch.seconds(),
+            schema_changes=tuple(as_fields(change) for change in manifest.schema_changes),
+            checks=manifest.checks,
+            resolution=plan.resolution,
+        )
+        sides = {
+            role: SideState(sinks[role].table_id() or "", plan.batch_id, version)
+            for role, version in self.versions.items()
+            if role != "main"
+        }
+        return CommitEntry(
+            result,
+            manifest.attempt,
+            self._pipeline.sink.table_id() or "",
+            self._seam.now().isoformat(),
+            plan.definition,
+            self.sides | sides,
+        )
+
+
+def with_settled(manifest: Manifest, settled: Manifest, roles: Collection[str]) -> Manifest:
+    """Return a new manifest of a batch that some tables hold already: their part is that of the ``settled`` one."""
+    return replace(
+        manifest,
+        tables={**manifest.tables, **{role: settled.tables[role] for role in roles}},
+        table_schemas={**manifest.table_schemas, **{role: settled.table_schemas[role] for role in roles}},
+        revisions={
+            **{role: found for role, found in manifest.revisions.items() if role not in roles},
+            **{role: found for role, found in settled.revisions.items() if role in roles},
+        },
+    )

@@ -1,0 +1,254 @@
+"""The one walk of a batch: recover, plan, read, transform, stage, commit, acknowledge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING
+
+from etl.checkpoint.recovery import Step
+from etl.committing import Publication, with_settled
+from etl.errors import FencedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
+from etl.progress import Stopwatch
+from etl.resumption import Standing, restore_source, take_stock
+from etl.schema_contract import Survey
+from etl.staging import Flow, as_planned, known_at, stage_batch
+from etl.widening import carried_on
+
+if TYPE_CHECKING:
+    from etl.checkpoint.folder import Checkpoint
+    from etl.pipeline import Pipeline
+    from etl.progress import Reporter
+    from etl.seam import Seam
+
+_MAX_AMENDMENTS = 3
+_FOLD_AT_LEAST_EVERY = 1000
+"""Batches after which the ledger is folded even by a runner that is never idle."""
+
+
+class Runner:
+    """The runner of one pipeline: holds its lease from the first step to :meth:`close`."""
+
+    def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam, reporter: Reporter) -> None:
+        self._pipeline = pipeline
+        self._flow: Flow = pipeline.flow
+        self._checkpoint = checkpoint
+        self._seam = seam
+        self._reporter = reporter
+        self._known: Survey | None = carried_on(pipeline.source.declared_schema, None, pipeline.flow.contract)
+        self._publication = Publication(pipeline, checkpoint, seam)
+        self._next_id = 0
+        self._after: dict[str, Json] | None = None
+        self._has_stray_files = False
+        self._tended_for = -1
+
+    @property
+    def seam(self) -> Seam:
+        """The world that it runs in."""
+        return self._seam
+
+    def has_full_batch(self) -> bool:
+        """Tell whether as much waits as one batch takes. Looks, takes nothing."""
+        limit = self._pipeline.limit
+        found = self._pipeline.source.latest(self._after, limit)
+        is_large = found is not None and found.size_bytes >= (limit.max_bytes or inf)
+        return is_large or (found is not None and found.files >= (limit.max_files or inf))
+
+    @property
+    def awaits_refresh(self) -> bool:
+        """Whether the table still holds what a full refresh is to replace."""
+        return self._checkpoint.replaces is not None and self._next_id == 0
+
+    def recover(self) -> BatchResult | None:
+        """Bring an unfinished batch to its end and return its result, None when there was none.
+
+        *Repeat*: safe, also after a crash at any step of it. Raises CheckpointError, TableStateError.
+        """
+        self._checkpoint.sweep()
+        standing = take_stock(self._checkpoint, self._flow, mend=True)
+        restore_source(self._checkpoint, self._flow, standing)
+        self._go_on_from(standing)
+        if standing.plan is None:
+            return None
+        if standing.step is Step.PLAN:
+            self._acknowledge(standing.plan)  # the last run may have ended between the commit entry and this
+            return None
+        self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
+        self._has_stray_files = True
+        plan = self._with_current_definition(standing.plan, standing)
+        if standing.manifest is None or standing.step is Step.RESTAGE:
+            lost = ", ".join(standing.missing)
+            reason = f"staged files are missing: {lost}" if lost else ""
+            return self._carry_out(plan, None, standing.manifest_revision + 1, reason)
+        return self._commit(plan, standing.manifest, Stopwatch(self._seam))
+
+    def _go_on_from(self, standing: Standing) -> None:
+        self._next_id = standing.committed + 1
+        self._after = standing.offset(self._flow.source_name)
+        before = standing.known(self._flow.source_name)
+        self._known = carried_on(self._pipeline.source.declared_schema, before, self._flow.contract)
+        self._publication.recorded = None if before is None else before.schema
+        if standing.committed >= 0:
+            self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
+
+    def _with_current_definition(self, plan: BatchPlan, standing: Standing) -> BatchPlan:
+        """Amend a plan that nothing was staged for and whose pipeline was edited since."""
+        if standing.manifest is not None or plan.definition == self._pipeline.definition:
+            return plan
+        name = self._flow.source_name
+        known = carried_on(self._pipeline.source.declared_schema, known_at(self._flow, plan), self._flow.contract)
+        amended = replace(plan, definition=self._pipeline.definition, **as_planned(name, known))
+        return self._amend(amended, "the pipeline was edited before anything was staged")
+
+    def plan(self) -> BatchPlan | None:
+        """Fix the next batch in the write-ahead log; None when there is nothing new."""
+        planned = self._pipeline.source.latest(self._after, self._pipeline.limit)
+        if planned is None:
+            return None
+        plan = self._plan_of(planned)
+        self._add_plan(plan)
+        self._pipeline.source.accept(plan.batch_id, planned)
+        return plan
+
+    def _plan_of(self, planned: PlannedInput) -> BatchPlan:
+        return BatchPlan(
+            batch_id=self._next_id,
+            batch_at=self._seam.now(),
+            inputs={self._flow.source_name: planned},
+            definition=self._pipeline.definition,
+            **as_planned(self._flow.source_name, self._known),
+        )
+
+    def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
+        epochs = self._checkpoint.epochs
+        epochs.check()
+        try:
+            self._checkpoint.plans.add(
+                plan, epoch=epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason
+            )
+        except RecordExistsError as exc:
+            epochs.check()
+            raise FencedError(
+                f"batch {plan.batch_id} was just planned by a runner that this one took over from",
+                where=self._checkpoint.url,
+                hint="run again: its plan is recovered like any other",
+            ) from exc
+
+    def run_batch(self) -> BatchResult | None:
+        """Plan and carry out the next batch; None when there is nothing new."""
+        watch = Stopwatch(self._seam)
+        plan = self.plan()
+        if plan is None:
+            return None
+        watch.lap("plan")
+        self._reporter.planned(self._pipeline.name, plan)
+        return self._carry_out(plan, watch)
+
+    def run_resolution(self, resolution: Mapping[str, Json], units: Mapping[str, Json]) -> BatchResult:
+        """Plan and carry out a batch that deals with rows of the quarantine: ``units`` are those that are read again.
+
+        The source stays where it is.
+        """
+        watch = Stopwatch(self._seam)
+        end = self._after or {}
+        plan = replace(self._plan_of(PlannedInput(Span(self._after, end), dict(units))), resolution=resolution)
+        self._add_plan(plan)
+        watch.lap("plan")
+        self._reporter.planned(self._pipeline.name, plan)
+        return self._carry_out(plan, watch)
+
+    def _carry_out(
+        self, plan: BatchPlan, watch: Stopwatch | None = None, revision: int = 1, reason: str = ""
+    ) -> BatchResult:
+        watch = watch or Stopwatch(self._seam)
+        try:
+            plan, manifest = self._stage(plan)
+        except BaseException:
+            self._has_stray_files = True
+            raise
+        watch.lap("stage")
+        decided = self._decided(manifest, revision, reason)
+        if decided.attempt != manifest.attempt:
+            self._has_stray_files = True
+        return self._commit(plan, decided, watch)
+
+    def _stage(self, plan: BatchPlan) -> tuple[BatchPlan, Manifest]:
+        """Stage the plan; where its input changed before anything of it was published, amend it and stage again."""
+        amendments = 0
+        while True:
+            try:
+                staged = stage_batch(self._flow, plan, self._seam.new_id)
+            except SourceChangedError as exc:
+                self._has_stray_files = True
+                if amendments == _MAX_AMENDMENTS:
+                    raise
+                amendments += 1
+                refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
+                plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
+            else:
+                self._has_stray_files |= staged.was_retried
+                return plan, staged.manifest
+
+    def _amend(self, plan: BatchPlan, reason: str) -> BatchPlan:
+        revision = self._checkpoint.plans.log.revisions()[plan.batch_id] + 1
+        self._add_plan(plan, revision, reason)
+        self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: plan amended, {reason}")
+        return plan
+
+    def _commit(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> BatchResult:
+        """Commit, then do everything that may be lost; where another writer came in between, stage again first."""
+        while True:
+            try:
+                result = self._publication.commit(plan, manifest, watch)
+            except TableMovedError as exc:
+                manifest = self._staged_anew(plan, manifest, exc)
+            else:
+                self._reporter.committed(result)
+                self._settle(plan, manifest)
+                return result
+
+    def _staged_anew(self, plan: BatchPlan, moved: Manifest, cause: TableMovedError) -> Manifest:
+        """Return the next manifest of a batch whose present one takes out files that are no longer a table's."""
+        self._has_stray_files = True
+        self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: staged again, {cause.message}")
+        _, staged = self._stage(plan)
+        anew = with_settled(staged, moved, self._publication.versions)
+        revision = self._checkpoint.manifests.log.revisions()[plan.batch_id] + 1
+        return self._decided(anew, revision, cause.message)
+
+    def _decided(self, manifest: Manifest, revision: int, reason: str) -> Manifest:
+        """Publish a manifest and return the one that decides."""
+        self._checkpoint.epochs.check()
+        epoch = self._checkpoint.epochs.current
+        return self._checkpoint.manifests.add(manifest, epoch=epoch, revision=revision, reason=reason)
+
+    def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
+        """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
+        self._checkpoint.epochs.check()
+        self._acknowledge(plan)
+        if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
+            self._pipeline.source.fold(plan.batch_id)
+        if self._has_stray_files:
+            for role, sink in self._flow.sinks.items():
+                sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
+            self._has_stray_files = False
+        self._next_id = plan.batch_id + 1
+        self._after = plan.inputs[self._flow.source_name].span.end
+        name = self._flow.source_name
+        self._known = Survey(manifest.source_schemas[name], frozenset(manifest.wide.get(name, ())))
+
+    def _acknowledge(self, plan: BatchPlan) -> None:
+        self._pipeline.source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
+
+    def idle(self) -> None:
+        """Do upkeep that is off the hot path: fold the source's ledger, summarise the table's log."""
+        if self._next_id == self._tended_for:
+            return
+        self._tended_for = self._next_id
+        self._checkpoint.epochs.check()
+        if self._next_id > 0:
+            self._pipeline.source.fold(self._next_id - 1)
+        for sink in self._flow.sinks.values():
+            sink.tend()
