@@ -19,6 +19,7 @@ from etl.sources.log_positions import SnapshotAt
 from etl.sources.log_source import LogSource
 from etl.storage import LocalStorage
 
+
 class Watch:
     """Plans, accepts and reads like a runner; a restart keeps the plans and forgets everything else."""
 

@@ -50,7 +50,7 @@ class LogArrivals:
         """
         tails = []
         if self._options.read_from == "end":
-            tails = [self._at_end(each) for each in found]
+            tails = [self._at_end(each) for each in _once_each(sorted(found))]
         paths = {each.path for each in found}
         beside = [each for each in self._search.beside(folders, self.is_rotated) if each.path not in paths]
         origins: dict[str, int] = {}
@@ -72,7 +72,7 @@ class LogArrivals:
 
     def take(self, fresh: Iterable[Candidate], now: datetime) -> list[Tail]:
         """Follow the unknown files that are new logs, oldest first, and return them."""
-        ordered = sorted(fresh, key=lambda each: (each.status.modified_ns, each.path))
+        ordered = _once_each(sorted(fresh, key=lambda each: (each.status.modified_ns, each.path)))
         paths = {each.path for each in ordered}
         self._away = [
             tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length >= SURE_BYTES
@@ -103,7 +103,7 @@ class LogArrivals:
         return self._positions.new(origin, candidate.path, candidate.status.identity)
 
     def _origin(self, candidate: Candidate, paths: set[str]) -> str:
-        """Return where a log was first written, as far as names tell: at a path that is known, or taken by a pattern."""
+        """Return where a log was first written, as far as names tell: at a known path, or one that a pattern takes."""
         older = older_paths(candidate.path)
         origins = [each for each in older if each in paths or each in self._positions.generations]
         if not origins and not candidate.is_matched:
@@ -148,7 +148,7 @@ class LogArrivals:
         return ""
 
     def _copied(self, candidate: Candidate) -> Tail | None:
-        """Return the log, still in its place, of which a file of a rotated name is a copy: before copytruncate's cut."""
+        """Return the log, still in its place, of which a file of a rotated name is a copy (before copytruncate cuts)."""
         for tail in filter(None, map(self._positions.by_path.get, older_paths(candidate.path))):
             is_copy = tail.path == tail.origin and self._search.is_copy(candidate, tail)
             if is_copy or (tail.path == tail.origin and self._search.is_begun_copy(candidate, tail)):
@@ -176,6 +176,14 @@ class LogArrivals:
         except (OSError, SourceError):
             pass  # it cannot be read and is not to be: its inode is all that is known of it
         return tail
+
+
+def _once_each(candidates: Iterable[Candidate]) -> list[Candidate]:
+    """Return each file under the first of its names."""
+    found: dict[tuple[int, int], Candidate] = {}
+    for each in candidates:
+        found.setdefault(each.status.identity, each)
+    return list(found.values())
 
 
 def older_paths(path: str) -> list[str]:

@@ -14,7 +14,7 @@ import re
 import struct
 from contextlib import suppress
 from functools import cache
-from typing import Any, BinaryIO, NamedTuple, Protocol
+from typing import Any, BinaryIO, NamedTuple, Protocol, cast
 
 from etl.errors import SourceError
 from etl.formats.compressed import decompressed, sniff
@@ -136,7 +136,7 @@ class PackedContent:
 
     def _begun(self) -> BinaryIO:
         self._file.seek(0)
-        return decompressed(_Kept(self._file), self._path)
+        return decompressed(cast("BinaryIO", _Kept(self._file)), self._path)
 
 
 class _Kept:

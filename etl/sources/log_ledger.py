@@ -1,14 +1,15 @@
 """What the ledger folder of a ``logs`` source holds: immutable records, named after the batches that came before them.
 
 ``start.json`` is what was there at the first look of all. ``positions-<batches>-<serial>.json`` is every log that is
-followed, once the plans of so many batches are taken in; ``event-<batches>-<serial>.json`` is what was seen to happen to
-some of them between two plans: rotated, truncated, gone.
+followed, once the plans of so many batches are taken in; ``event-<batches>-<serial>.json`` is what was seen to happen
+to some of them between two plans: rotated, truncated, gone.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -94,10 +95,8 @@ class LogLedger:
     def record_start(self, at: datetime, tails: Iterable[Tail]) -> tuple[datetime, Change]:
         """Record the first look, durably, and return it. *Repeat*: the first record stays."""
         body = {"at": at.isoformat(), **Change(tuple(tails)).to_json()}
-        try:
+        with suppress(RecordExistsError):
             self._put(_START, "logs.start", None, body)
-        except RecordExistsError:
-            pass
         found = self.start()
         return found or (at, Change.from_json(body))
 

@@ -118,9 +118,9 @@ class LogPositions:
         tail.born_ns = tail.born_ns if identity == before else 0
         tail.status, tail.is_racy, tail.searched = None, True, min(tail.searched, tail.offset)
         self._index(tail)
-        self.touch(tail)
+        self.note(tail)
 
-    def touch(self, tail: Tail) -> None:
+    def note(self, tail: Tail) -> None:
         """Have the state of a log recorded with the next ``save``."""
         self._touched.add(tail.key)
         self._must_save = True

@@ -56,7 +56,7 @@ class LogRows:
             return
         for task in self._format.tasks(self._opener(unit, piece), known.schema, *([known.wide] if known.wide else [])):
             for chunk in task():
-                yield _placed(chunk, unit, piece)
+                yield _placed(chunk, unit, piece, self._max_line)
 
     def _opener(self, unit: LogUnit, piece: Piece) -> FileOpener:
         modified_at = _EPOCH + timedelta(microseconds=unit.modified_ns // 1000)
@@ -66,8 +66,8 @@ class LogRows:
         )
 
     def _too_long(self, unit: LogUnit, piece: Piece) -> pl.DataFrame:
-        kept = piece.text[:RAW_BYTES]
-        reason = f"a line of {piece.long_bytes} bytes, more than {self._max_line}; its first {len(kept)} bytes are kept"
+        kept = piece.text[: min(self._max_line, RAW_BYTES)]
+        reason = _kept(self._max_line, len(kept))
         return rejects(
             [
                 {
@@ -81,7 +81,7 @@ class LogRows:
         )
 
 
-def _placed(chunk: Chunk, unit: LogUnit, piece: Piece) -> Chunk:
+def _placed(chunk: Chunk, unit: LogUnit, piece: Piece, max_line: int) -> Chunk:
     """Return a chunk with the places of its rows in the log; how many lines lie before is not known."""
     import polars as pl
 
@@ -90,11 +90,22 @@ def _placed(chunk: Chunk, unit: LogUnit, piece: Piece) -> Chunk:
         is_long = pl.col("rule") == "too_long"
         found = found.with_columns(
             pl.col("_source_offset") + piece.start,
-            pl.when(is_long).then(pl.col("raw").bin.head(RAW_BYTES)).otherwise(pl.col("raw")).alias("raw"),
+            pl.when(is_long)
+            .then(pl.col("raw").bin.head(min(max_line, RAW_BYTES)))
+            .otherwise(pl.col("raw"))
+            .alias("raw"),
+            pl.when(is_long)
+            .then(pl.lit(_kept(max_line, min(max_line, RAW_BYTES))))
+            .otherwise("reason")
+            .alias("reason"),
             _source_file=pl.lit(unit.path),
             line=pl.lit(None, pl.Int64),
         ).select(rejects([]).columns)
     return replace(chunk, locate=lambda: chunk.offsets + piece.start, rejects=found)
+
+
+def _kept(most: int, kept: int) -> str:
+    return f"more than {most} bytes; the first {kept} are kept"
 
 
 def _no_offsets() -> pl.Series:

@@ -20,10 +20,10 @@ _KEPT_MARKS = 7
 class Tail:
     """A log that is followed.
 
-    ``path`` (text) is where it lies now, None where its name is gone; ``marks`` prove that it is this log, at rising
-    lengths, as does ``born_ns`` (0 is unknown): a copy may be shorter than what was seen. ``seen_bytes`` is its uncompressed size at the last look.
-    ``is_skipped`` marks one that is known and not read, ``is_gone`` one of which nothing is left: it is remembered in
-    case its folder was only away.
+    ``path`` (text) is where it lies now, None where its name is gone. ``born_ns`` (0 is unknown) and ``marks`` prove
+    that it is this log, the marks at rising lengths: a copy may be shorter than what was seen. ``seen_bytes`` is its
+    uncompressed size at the last look. ``is_skipped`` marks one that is known and not read, ``is_gone`` one of which
+    nothing is left: it is remembered in case its folder was only away.
     What follows is known to this process alone: ``status`` as of the last look (None: look at it anew), whether that
     look was so soon after a write that the next must not rely on it, up to where no record ends behind ``offset``, and
     the path on disk.

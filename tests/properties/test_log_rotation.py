@@ -231,6 +231,9 @@ class AnyRotation(RuleBasedStateMachine):
 
 
 AnyRotation.TestCase.settings = settings(
-    max_examples=int(os.environ.get("ETL_EXAMPLES", "30")), stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("ETL_EXAMPLES", "30")),
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 TestAnyRotation = AnyRotation.TestCase
