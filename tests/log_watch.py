@@ -5,9 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from pathlib import Path
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally
 from etl.errors import SourceChangedError
@@ -18,6 +16,9 @@ from etl.sources.log_options import LogOptions
 from etl.sources.log_positions import SnapshotAt
 from etl.sources.log_source import LogSource
 from etl.storage import LocalStorage
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Watch:

@@ -148,7 +148,7 @@ class LogArrivals:
         return ""
 
     def _copied(self, candidate: Candidate) -> Tail | None:
-        """Return the log, still in its place, of which a file of a rotated name is a copy (before copytruncate cuts)."""
+        """Return the log, still in its place, that a file of a rotated name copies, before copytruncate cuts it."""
         for tail in filter(None, map(self._positions.by_path.get, older_paths(candidate.path))):
             is_copy = tail.path == tail.origin and self._search.is_copy(candidate, tail)
             if is_copy or (tail.path == tail.origin and self._search.is_begun_copy(candidate, tail)):

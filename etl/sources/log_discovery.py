@@ -122,6 +122,7 @@ class LogDiscovery:
 
     def _found(self, displaced: Iterable[Displaced]) -> list[Candidate]:
         """Return the files that the patterns take and no log is known at."""
+        away = {each.path for each in displaced}
         vacated: dict[str, set[str]] = {}
         for each in displaced:
             folder, name = split(from_text(each.path))
@@ -137,6 +138,8 @@ class LogDiscovery:
         found: dict[str, Candidate] = {}
         for file in self._listing.find(known):
             text = self._real(file.path)
+            if text in self._positions.by_path and text not in away:
+                continue
             status = look_at(self._handles.whole(text))
             if status is not None:
                 found[text] = Candidate(text, status, is_matched=True)

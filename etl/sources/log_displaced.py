@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import NamedTuple
 
 from etl.sources.log_arrivals import UNDECIDED_S
@@ -16,6 +16,7 @@ from etl.sources.log_units import Loss
 
 _LISTINGS = 3
 """How often a folder is listed before a log counts as gone: names may be moving on just now."""
+_CUT = "truncated after it was copied"
 _REPLACED = "truncated, or replaced by another file"
 
 
@@ -104,11 +105,21 @@ class LogReturn:
             self._handles.release(tail)
         self._positions.move(tail, found.path, found.status.identity)
         tail.whole = self._handles.whole(found.path)
-        status = look_at(tail.whole)
-        if status is not None and status.identity == tail.identity:
-            tail.is_packed = _is_packed(tail.whole, found.path)
-            self._measuring.is_same(tail, status)
+        self._shorten(tail)
+        self._measuring.look(tail)
         return True
+
+    def _shorten(self, tail: Tail) -> None:
+        """Note what was seen of a log and is not in the copy that is left of it: it was cut while it grew."""
+        with suppress(FileNotFoundError), closing(open_content(tail.whole, tail.path or "")) as content:
+            tail.is_packed = content.is_packed
+            size = content.size()
+            if tail.seen_bytes > max(size, tail.offset) and not tail.is_skipped:
+                start = max(size, tail.offset)
+                loss = Loss(tail.origin, tail.generation, start, tail.seen_bytes - start, is_exact=False, reason=_CUT)
+                self._positions.lose(loss)
+            tail.marks = tuple(mark for mark in tail.marks if mark.length <= size)
+            tail.offset, tail.seen_bytes = min(tail.offset, size), size
 
     def _give_up(self, displaced: Displaced) -> None:
         """Drain what a handle still holds, wait for what may still be compressed, else note the loss."""
@@ -129,8 +140,3 @@ class LogReturn:
             self._positions.lose(loss)
         tail.is_gone = True
         self._positions.note(tail)
-
-
-def _is_packed(whole: str, path: str) -> bool:
-    with closing(open_content(whole, path)) as content:
-        return content.is_packed

@@ -316,7 +316,9 @@ def test_explaining_tells_identity_offset_and_where_a_log_went(root: Path) -> No
     told = watch.source.explain(str(root / "app.log"))
     generations = told["generations"]
     assert isinstance(generations, list)
-    assert [each | {"fingerprint": ""} for each in generations if isinstance(each, dict)][0] == {
+    (older, newer) = (each for each in generations if isinstance(each, dict))
+    assert newer["now_at"] == "app.log"
+    assert older | {"fingerprint": ""} == {
         "origin": "app.log",
         "generation": 1,
         "device": first.st_dev,
