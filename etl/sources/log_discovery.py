@@ -88,7 +88,7 @@ class LogDiscovery:
     def _begin(self, now: datetime) -> None:
         """Record the first look of all. A batch that is there already says that the record was lost: nothing is new."""
         tails = [] if self._positions.batches else self.arrivals.first(self._found([]), map(to_text, self._entered))
-        self._positions.begin(now, tails)
+        self._positions.begin(now, tails, must_be_kept=self._options.read_from == "end")
 
     def _changed(self) -> tuple[list[tuple[Tail, Status]], list[Displaced]]:
         """Return the logs that were written to, with what they are now, and those that lie elsewhere."""

@@ -5,11 +5,12 @@ Everything is in memory. A start reads the newest snapshot, then events and plan
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
+from etl.errors import EtlError, StorageError
 from etl.model import PlannedInput
 from etl.sources.file_names import from_text, split
 from etl.sources.log_ledger import Change, LogLedger, Place
@@ -74,9 +75,17 @@ class LogPositions:
         self._load()
         self._take_events(upto_batches=None)
 
-    def begin(self, at: datetime, tails: Iterable[Tail]) -> None:
-        """Record the first look of all and what it found that is not read from its beginning."""
-        self._take_start(self._ledger.record_start(at, tails))
+    def begin(self, at: datetime, tails: Sequence[Tail], *, must_be_kept: bool) -> None:
+        """Record the first look of all and what it found that is not read from its beginning.
+
+        Who only looks may not record anything. It goes on all the same, unless the record ``must_be_kept``.
+        """
+        try:
+            self._take_start(self._ledger.record_start(at, tails))
+        except StorageError as exc:
+            if must_be_kept or not _is_withheld(exc):
+                raise
+            self._take_start((at, Change(tuple(tails))))
 
     def take_plan(self, batch_id: int, units: LogUnits) -> None:
         """Go on from where a durable plan ends. *Repeat*: safe."""
@@ -144,7 +153,12 @@ class LogPositions:
         """Record what was seen since the last call, durably, where neither a later look nor the plan says it again."""
         if self._must_save or not self._touched <= planned:
             tails = tuple(self.tails[key] for key in sorted(self._touched & self.tails.keys()))
-            self._ledger.add_event(self.batches, Change(tails, tuple(sorted(self._removed)), tuple(self._new_losses)))
+            change = Change(tails, tuple(sorted(self._removed)), tuple(self._new_losses))
+            try:
+                self._ledger.add_event(self.batches, change)
+            except StorageError as exc:
+                if not _is_withheld(exc):
+                    raise
             self._since_snapshot += 1
             self._settled()
 
@@ -234,3 +248,8 @@ class LogPositions:
             del self.by_path[tail.path]
             folder, name = split(from_text(tail.path))
             self.names.get(folder, set()).discard(name)
+
+
+def _is_withheld(exc: StorageError) -> bool:
+    """Tell whether the seam itself refused a write, because its owner only looks; a disk raises other errors."""
+    return isinstance(exc.__cause__, EtlError)
