@@ -39,6 +39,7 @@ class LogArrivals:
         self._handles = search.handles
         self._search = search
         self._passed_over: dict[str, tuple[Status, str]] = {}
+        self._fresh: set[str] = set()
         self._away: list[Tail] = []
         self.notes: list[str] = []
 
@@ -73,17 +74,17 @@ class LogArrivals:
     def take(self, fresh: Iterable[Candidate], now: datetime) -> list[Tail]:
         """Follow the unknown files that are new logs, oldest first, and return them."""
         ordered = _once_each(sorted(fresh, key=lambda each: (each.status.modified_ns, each.path)))
-        paths = {each.path for each in ordered}
+        self._fresh = {each.path for each in ordered}
         self._away = [
             tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length >= SURE_BYTES
         ]
-        return [tail for each in ordered if (tail := self._taken(each, paths, now)) is not None]
+        return [tail for each in ordered if (tail := self._taken(each, now)) is not None]
 
     def why_passed_over(self, path: str) -> str | None:
         """Return why a file is not followed, None where it was not judged."""
         return self._passed_over[path][1] if path in self._passed_over else None
 
-    def _taken(self, candidate: Candidate, paths: set[str], now: datetime) -> Tail | None:
+    def _taken(self, candidate: Candidate, now: datetime) -> Tail | None:
         status, reason = self._passed_over.get(candidate.path, (None, ""))
         if status == candidate.status:
             return None
@@ -99,7 +100,7 @@ class LogArrivals:
                 self._passed_over[candidate.path] = (candidate.status, reason)
             return None
         self._passed_over.pop(candidate.path, None)
-        origin = self._origin(candidate, paths)
+        origin = self._origin(candidate, self._fresh)
         return self._positions.new(origin, candidate.path, candidate.status.identity)
 
     def _origin(self, candidate: Candidate, paths: set[str]) -> str:
@@ -144,16 +145,17 @@ class LogArrivals:
                 f"cannot be read: {exc.strerror}", where=candidate.path, hint="mend its permissions"
             ) from exc
         if original := self._copied(candidate):
-            return f"a copy of {original.path}"
+            return f"a copy of {original}"
         return ""
 
-    def _copied(self, candidate: Candidate) -> Tail | None:
+    def _copied(self, candidate: Candidate) -> str:
         """Return the log, still in its place, that a file of a rotated name copies, before copytruncate cuts it."""
-        for tail in filter(None, map(self._positions.by_path.get, older_paths(candidate.path))):
-            is_copy = tail.path == tail.origin and self._search.is_copy(candidate, tail)
-            if is_copy or (tail.path == tail.origin and self._search.is_begun_copy(candidate, tail)):
-                return tail
-        return None
+        for path in older_paths(candidate.path):
+            tail = self._positions.by_path.get(path)
+            is_there = path in self._fresh if tail is None else tail.path == tail.origin
+            if is_there and self._search.is_begun_copy(candidate, path):
+                return path
+        return ""
 
     def _at_end(self, candidate: Candidate) -> Tail:
         tail = Tail(candidate.path, 1, candidate.path, *candidate.status.identity)

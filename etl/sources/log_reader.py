@@ -73,7 +73,9 @@ class LogReader:
         return Reading(rows, {"rows": counts}, units.size_bytes, wide)
 
     def survey(self, units: LogUnits, known: Survey | None) -> Survey:
-        """Return ``known`` evolved by all lines of the units."""
+        """Return ``known`` evolved by all lines of the units; they are read only where they can add columns."""
+        if (fixed := self._rows.survey_of_none(known)) is not None:
+            return fixed
         for unit in units.ranges:
             with closing(self._opening.open(unit)) as content:
                 for piece in self._rows.pieces(content, unit, self._chunk_bytes):

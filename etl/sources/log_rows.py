@@ -33,6 +33,7 @@ class LogRows:
         self._format = cast("Format", made(options, contract))
         way = getattr(self._format, "way", None)
         self.joiner = None if way is None else way.joiner
+        self._has_fixed_columns = way is not None and way.parser.schema is not None
 
     def pieces(self, content: Content, unit: LogUnit, chunk_bytes: int) -> Iterator[Piece]:
         """Yield the range of a unit in pieces of whole records."""
@@ -40,6 +41,12 @@ class LogRows:
         if self.joiner is None:
             return found
         return (piece for piece, _ in joined(found, self.joiner, self._max_line))
+
+    def survey_of_none(self, known: Survey | None) -> Survey | None:
+        """Return ``known`` with the columns of a format that has the same for all lines, None for any other."""
+        if not self._has_fixed_columns:
+            return None
+        return self._format.survey(FileOpener("", 0, io.BytesIO), known)
 
     def survey(self, unit: LogUnit, piece: Piece, known: Survey | None) -> Survey | None:
         """Return ``known`` evolved by the lines of a piece."""

@@ -99,15 +99,18 @@ class LogSearch:
             pass
         return False
 
-    def is_begun_copy(self, candidate: Candidate, tail: Tail) -> bool:
-        """Tell whether a file holds nothing but the first bytes of a log that is still there."""
+    def is_begun_copy(self, candidate: Candidate, original: str) -> bool:
+        """Tell whether a file is younger than another and holds nothing but the first bytes of it."""
+        whole, whole_original = self.handles.whole(candidate.path), self.handles.whole(original)
+        if 0 < born_ns(whole) < born_ns(whole_original):
+            return False  # a log that was rotated away is older than the one that came after it
         try:
             with (
-                closing(open_content(self.handles.whole(candidate.path), candidate.path)) as copy,
-                closing(open_content(self.handles.whole(tail.path or ""), tail.origin)) as original,
+                closing(open_content(whole, candidate.path)) as copy,
+                closing(open_content(whole_original, original)) as content,
             ):
                 size = copy.size()
-                return size <= original.size() and is_marked(original, mark_of(copy, size))
+                return size <= content.size() and is_marked(content, mark_of(copy, size))
         except (OSError, SourceError):
             return False
 

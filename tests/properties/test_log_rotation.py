@@ -84,6 +84,11 @@ class AnyRotation(RuleBasedStateMachine):
         self.append(text[: len(text) - cut])
         self.append(text[len(text) - cut :])
 
+    @rule(size=st.integers(0, 5))
+    def write_unfinished(self, size: int) -> None:
+        """Append what a later line goes on with, or nothing ever does."""
+        self.append(self.line(size).rstrip())
+
     @rule(size=st.sampled_from([3, 50, 3000]), first=st.integers(1, 3000))
     def write_in_halves(self, size: int, first: int) -> None:
         """Write a line in two parts, with a look and a restart between them."""
@@ -130,7 +135,7 @@ class AnyRotation(RuleBasedStateMachine):
     @rule(size=st.sampled_from([0, 7, 3000]), looks=st.sampled_from(["not", "all", "some"]))
     def copytruncate_with_a_write_between(self, size: int, looks: str) -> None:
         """What is written between the copy and the cut is gone, unless a look was quicker."""
-        if LIVE not in self.at:
+        if LIVE not in self.at or not self.at[LIVE].text.endswith("\n"):
             return
         self.shift()
         self.watch.path(f"{LIVE}.1").write_bytes(self.watch.path(LIVE).read_bytes())

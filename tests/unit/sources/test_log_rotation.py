@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from etl.sources.log_positions import SnapshotAt
 from tests.log_watch import Watch
 
 
@@ -140,3 +142,96 @@ def test_another_file_with_the_inode_and_the_bytes_of_a_deleted_one_is_read_anew
     watch.plans[0] = replace(planned, units=units)
     watch.restart()
     assert watch.take() == ["start"], "it was made at another time than the file of the plan"
+
+
+def test_compressed_data_that_is_still_being_written_is_waited_for(watch: Watch) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    watch.write("b\n" * 1000)
+    watch.rename("app.log", "app.log.1")
+    packed = gzip.compress(watch.path("app.log.1").read_bytes())
+    watch.path("app.log.1.gz").write_bytes(packed[:20])
+    watch.write("c\n")
+    assert watch.take(max_bytes=2) == ["b"]
+    watch.restart()
+    watch.path("app.log.1").unlink()
+    assert watch.take() == ["c"], "the younger log does not wait for the older one"
+    watch.path("app.log.1.gz").write_bytes(packed)
+    assert watch.take() == ["b"] * 999
+    assert watch.take() == []
+    assert watch.lost == []
+
+
+def test_compressed_data_that_is_damaged_is_passed_over_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    watch = Watch(tmp_path / "logs", path="app.log*")
+    watch.write("a\n")
+    watch.path("app.log.1.gz").write_bytes(gzip.compress(b"b\n" * 1000)[:20])
+    watch.path("app.log.2.xz").write_bytes(b"\xfd7zXZ\x00")
+    watch.age("app.log.1.gz", 61)
+    assert watch.take() == ["a"]
+    assert watch.source.explain("app.log.1.gz")["reason"] == "compressed data that is damaged"
+    assert watch.source.explain("app.log.2.xz")["reason"] == "a compression that is not read; gz and zst are"
+
+
+def test_a_copy_that_was_made_while_the_log_grew_is_known_and_the_difference_told(watch: Watch) -> None:
+    watch.write("a\nb\n")
+    assert watch.take() == ["a", "b"]
+    watch.write("c\n")
+    watch.path("app.log.1").write_bytes(watch.path("app.log").read_bytes())
+    watch.write("d\ne\n")
+    assert watch.take(max_bytes=4) == ["c", "d"]
+    os.truncate(watch.path("app.log"), 0)
+    watch.write("f\n")
+    assert watch.take() == ["f"]
+    assert watch.take() == []
+    told = [(loss.offset, loss.size_bytes, loss.reason) for loss in watch.lost]
+    assert told == [(8, 2, "truncated after it was copied")]
+
+
+def test_what_happened_is_remembered_though_nothing_was_read(watch: Watch) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    os.truncate(watch.path("app.log"), 0)
+    assert watch.take() == []
+    watch.restart()
+    watch.write("a\n")
+    assert watch.take() == ["a"], "the same bytes again are another log"
+
+
+def test_a_snapshot_and_what_came_after_it_say_what_the_plans_say(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    watch = Watch(tmp_path / "logs", snapshot_at=SnapshotAt(batches=2, events=100))
+    for number in range(7):
+        watch.write(f"{number}\n")
+        assert watch.take() == [f"{number}"]
+        watch.source.fold(number)
+        watch.rename("app.log", f"app.log.{number}")
+    assert watch.source.folded_upto == 5
+    snapshots = [name for name in os.listdir(tmp_path / "logs-ledger") if name.startswith("positions")]
+    assert len(snapshots) == 2
+    watch.restart()
+    watch.write("last\n")
+    assert watch.drain() == ["last"]
+
+
+def test_many_idle_logs_cost_a_look_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    watch = Watch(tmp_path / "logs", path="*.log", read_from="end")
+    for number in range(2_000):
+        watch.write("a\n", f"{number}.log")
+    assert watch.take() == []
+    for number in range(2_000):
+        watch.age(f"{number}.log")
+    watch.take()
+    watch.write("b\n", "77.log")
+    calls: list[str] = []
+    sys.setprofile(lambda _, event, function: calls.append(function.__name__) if event == "c_call" else None)
+    try:
+        planned = watch.plan()
+    finally:
+        sys.setprofile(None)
+    assert planned is not None
+    assert planned.units["path"] == ["77.log"]
+    assert calls.count("stat") < 2_020
+    assert calls.count("open") < 20
