@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,15 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+class ShiftedClock(Seam):
+    """The real world, its clock put forward by so many seconds."""
+
+    shift_s = 0.0
+
+    def now(self) -> datetime:
+        return super().now() + timedelta(seconds=self.shift_s)
+
+
 class Watch:
     """Plans, accepts and reads like a runner; a restart keeps the plans and forgets everything else."""
 
@@ -31,7 +41,7 @@ class Watch:
         self.plans: list[PlannedInput] = []
         self.lines: list[str] = []
         self.rejected: list[dict[str, Any]] = []
-        self.seam = Seam()
+        self.seam = ShiftedClock()
         self.source = self._opened()
 
     def _opened(self) -> LogSource:

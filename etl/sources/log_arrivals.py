@@ -11,6 +11,7 @@ from etl.sources.file_names import from_text, join, split, to_text
 from etl.sources.log_borders import last_line_end
 from etl.sources.log_identity import (
     HEAD_BYTES,
+    Mark,
     Status,
     is_of_family,
     is_whole,
@@ -41,6 +42,7 @@ class LogArrivals:
         self._passed_over: dict[str, tuple[Status, str]] = {}
         self._fresh: set[str] = set()
         self._away: list[Tail] = []
+        self._copies: list[tuple[str, Mark]] = []
         self.notes: list[str] = []
 
     def first(self, found: Sequence[Candidate], folders: Iterable[str]) -> list[Tail]:
@@ -78,7 +80,13 @@ class LogArrivals:
         self._away = [
             tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length >= SURE_BYTES
         ]
-        return [tail for each in ordered if (tail := self._taken(each, now)) is not None]
+        taken = [tail for each in ordered if (tail := self._taken(each, now)) is not None]
+        for path, mark in self._copies:
+            if (original := self._positions.by_path.get(path)) is not None and mark.length:
+                original.prove_copied(mark)
+                self._positions.note(original)
+        self._copies.clear()
+        return taken
 
     def why_passed_over(self, path: str) -> str | None:
         """Return why a file is not followed, None where it was not judged."""
@@ -153,7 +161,9 @@ class LogArrivals:
         for path in older_paths(candidate.path):
             tail = self._positions.by_path.get(path)
             is_there = path in self._fresh if tail is None else tail.path == tail.origin
-            if is_there and self._search.is_begun_copy(candidate, path):
+            mark = self._search.begun_copy(candidate, path) if is_there else None
+            if mark is not None:
+                self._copies.append((path, mark))
                 return path
         return ""
 

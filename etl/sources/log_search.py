@@ -99,20 +99,21 @@ class LogSearch:
             pass
         return False
 
-    def is_begun_copy(self, candidate: Candidate, original: str) -> bool:
-        """Tell whether a file is younger than another and holds nothing but the first bytes of it."""
+    def begun_copy(self, candidate: Candidate, original: str) -> Mark | None:
+        """Return the mark of a file that is younger than another and holds nothing but its first bytes, else None."""
         whole, whole_original = self.handles.whole(candidate.path), self.handles.whole(original)
         if 0 < born_ns(whole) < born_ns(whole_original):
-            return False  # a log that was rotated away is older than the one that came after it
+            return None  # a log that was rotated away is older than the one that came after it
         try:
             with (
                 closing(open_content(whole, candidate.path)) as copy,
                 closing(open_content(whole_original, original)) as content,
             ):
                 size = copy.size()
-                return size <= content.size() and is_marked(content, mark_of(copy, size))
+                mark = mark_of(copy, size)
+                return mark if size <= content.size() and is_marked(content, mark) else None
         except (OSError, SourceError):
-            return False
+            return None
 
     def _may_be(self, tail: Tail, candidate: Candidate) -> bool:
         """Tell whether a file's name allows it to hold a log.

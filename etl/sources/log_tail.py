@@ -62,6 +62,11 @@ class Tail:
         if mark.length > self.mark.length:
             self.marks = (*self.marks[-_KEPT_MARKS:], mark)
 
+    def prove_copied(self, mark: Mark) -> None:
+        """Take in where a copy of this log ends, which may be before what was seen of it."""
+        marks = {each.length: each for each in (*self.marks, mark)}
+        self.marks = tuple(marks[length] for length in sorted(marks))
+
     @property
     def identity(self) -> tuple[int, int]:
         """Device and inode."""
