@@ -58,10 +58,10 @@ def test_a_generator_that_refers_to_its_own_rows_is_never_let_go_of() -> None:
     def told(*, is_circular: bool) -> weakref.ref[Held]:
         held = Held()
 
-        def stream(*_: object, held: Held = held) -> Iterator[pl.DataFrame]:
-            yield pl.DataFrame({"id": [1]})
+        def stream(*_: object) -> Iterator[pl.DataFrame]:
+            yield pl.DataFrame({"id": [1], "held": [str(held)]})
 
-        rows = register_io_source(stream, schema={"id": pl.Int64})
+        rows = register_io_source(stream, schema={"id": pl.Int64, "held": pl.String})
         rows.collect(engine="streaming")
         if is_circular:
             held.rows = rows
