@@ -66,7 +66,10 @@ class LogSearch:
     def by_content(self, tail: Tail, candidates: Iterable[Candidate]) -> Candidate | None:
         """Return the oldest candidate that may hold a log by its name and whose bytes are those of the log."""
         for candidate in sorted(candidates, key=lambda each: (each.status.modified_ns, each.path)):
-            if self._may_be(tail, candidate) and self.is_copy(candidate, tail):
+            if not self._may_be(tail, candidate):
+                continue
+            is_namesake = candidate.path == tail.origin
+            if self.holds(candidate, tail.mark) if is_namesake else self.is_copy(candidate, tail):
                 return candidate
         return None
 
@@ -84,7 +87,8 @@ class LogSearch:
     def is_copy(self, candidate: Candidate, tail: Tail) -> bool:
         """Tell whether a file has the bytes of a log: all that is known of them, or all up to where it ends.
 
-        A copy that was made while the log grew is shorter than what was seen of the log.
+        A copy that was made while the log grew is shorter than what was seen of the log. So is another log that begins
+        alike: where less is known than leaves no doubt, the copy must end where one was seen to end.
         """
         if not tail.marks:
             return False
@@ -92,7 +96,10 @@ class LogSearch:
             with closing(open_content(self.handles.whole(candidate.path), candidate.path)) as content:
                 size = content.size()
                 usable = [mark for mark in tail.marks if mark.length <= size]
-                return bool(usable) and is_marked(content, usable[-1])
+                if not usable:
+                    return False
+                is_sure = usable[-1] == tail.mark or usable[-1].length in range(SURE_BYTES, size + 1)
+                return (is_sure or usable[-1].length == size) and is_marked(content, usable[-1])
         except SourceError:
             self.undecided.append(Undecided(candidate.path, candidate.status))
         except OSError:
@@ -122,7 +129,8 @@ class LogSearch:
         logs often start with the same line.
         """
         if candidate.path == tail.origin:
-            return candidate.status.inode == tail.inode or tail.mark.length >= SURE_BYTES
+            is_alike = candidate.status.inode == tail.inode and tail.mark.length > 0
+            return is_alike or tail.mark.length >= SURE_BYTES
         return is_of_family(from_text(candidate.path), from_text(tail.origin))
 
 
