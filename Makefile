@@ -20,6 +20,7 @@ demo: $(INSTALLED)  ## run the sample pipelines, then look at the result
 	$(BIN)/etl status
 	$(BIN)/etl history orders
 	$(BIN)/etl query "SELECT country, COUNT(*) AS orders, ROUND(SUM(amount), 2) AS revenue FROM silver.orders GROUP BY country ORDER BY revenue DESC"
+	$(BIN)/etl query "SELECT rule, reason, raw FROM silver.orders__quarantine"
 
 test: $(INSTALLED)  ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) -m "not slow"

@@ -14,7 +14,8 @@ from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import open_storage
 from etl.testing import MemorySource, memory_pipeline
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from etl.errors import EtlError
     from etl.operations.library import read_table, run
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["EtlError", "__version__", "read_table", "run"]
 
 _HOMES = {"EtlError": "etl.errors", "read_table": "etl.operations.library", "run": "etl.operations.library"}

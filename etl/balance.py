@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import TYPE_CHECKING
 
 from etl.errors import BalanceError
-from etl.rejects import RejectedRows
+from etl.rejects import PART, RejectedRows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +30,13 @@ class Tally:
         self._asked: deque[int] = deque()
         self._failed: deque[tuple[str, int]] = deque()
         self.rejected = RejectedRows()
+        self.is_of_parts = False
+
+    def of_parts(self) -> Tally:
+        """Return this tally for what is behind a transform that may make several rows of one; both count together."""
+        view = copy(self)
+        view.is_of_parts = True
+        return view
 
     def add(self, fate: str, rows: int) -> None:
         """Count ``rows`` more of ``fate``, a word of ``ARRIVED`` or ``LEFT``."""
@@ -45,6 +53,10 @@ class Tally:
 
     def quarantine(self, frame: pl.DataFrame) -> None:
         """Set rows aside (``etl.rejects.reject_schema``) and count them; a source counts its own as ``read`` too."""
+        if self.is_of_parts:
+            import polars as pl
+
+            frame = frame.with_columns(context=pl.lit(PART))
         self.rejected.add(frame)
         self.count("quarantined", frame)
 
@@ -88,7 +100,9 @@ def rows_by_file(frame: pl.DataFrame, weights: pl.Series | None = None) -> dict[
         return {}
     files = frame.get_column(FILE)
     first = files[0]
-    if first is not None and (files == first).all():  # the rule: a third of the cost of counting values (2026-11)
+    if first is not None and (files == first).all(
+        ignore_nulls=False
+    ):  # the rule: a third of the cost of counting values (2026-11)
         return {first: frame.height if weights is None else int(weights.sum())}
     if weights is None:
         found = files.value_counts(name="rows")

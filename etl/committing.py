@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from etl.checkpoint.commit_log import CommitEntry, SideState, commit_info
 from etl.checkpoint.schema_log import SchemaVersion
 from etl.model import BatchPlan, BatchResult, Manifest, Schema, as_fields
+from etl.sinks.quarantine import ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -58,7 +59,7 @@ class Publication:
         """Keep the reading schema that a batch brings, before anybody sees its rows. *Repeat*: safe."""
         name = self._flow.source_name
         schema = manifest.source_schemas[name]
-        if schema == self.recorded:
+        if schema == self.recorded or not schema:
             return
         found = SchemaVersion(0, plan.batch_id, name, schema, manifest.schema_changes)
         self._checkpoint.schemas.add(found, epoch=self._checkpoint.epochs.current, attempt=manifest.attempt)
@@ -80,9 +81,8 @@ class Publication:
             resolution=plan.resolution,
         )
         sides = {
-            role: SideState(sinks[role].table_id() or "", plan.batch_id, version)
+            role: SideState(sinks[role].table_id() or "", plan.batch_id, version, self._open_rows(role, plan, manifest))
             for role, version in self.versions.items()
-            if role != "main"
         }
         return CommitEntry(
             result,
@@ -92,6 +92,19 @@ class Publication:
             plan.definition,
             self.sides | sides,
         )
+
+    def _open_rows(self, role: str, plan: BatchPlan, manifest: Manifest) -> int | None:
+        """Return how many rejected rows wait after a batch, None where rows of whole files went with it.
+
+        None too for the pipeline's own table, in which none wait.
+        """
+        if role != ROLE:
+            return None
+        before = self.sides[role].open_rows if role in self.sides else 0
+        if before is None or any(part.replaces for part in plan.inputs.values()):
+            return None
+        resolved = 0 if plan.resolution is None else len(plan.resolution["rows"])
+        return before + manifest.rows.get("quarantined", 0) - resolved
 
 
 def with_settled(manifest: Manifest, settled: Manifest, roles: Collection[str]) -> Manifest:

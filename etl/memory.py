@@ -7,14 +7,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
+from etl.formats.contract import Format
+from etl.formats.ndjson import Ndjson
 from etl.model import Json, Manifest, Offset, PlannedInput, ReadLimit, Revision, Schema, Span, StagedFile
 from etl.rejects import rejects
 from etl.schema import from_polars, to_polars
-from etl.schema_contract import Survey
+from etl.schema_contract import EVOLVE, Survey
+from etl.sources.again import Rereader, is_again
 from etl.sources.contract import Reading
 from etl.widening import merge
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import polars as pl
 
     from etl.balance import Tally
@@ -22,10 +27,14 @@ if TYPE_CHECKING:
 
 
 class MemorySource:
-    """Rows handed in by :meth:`add`, one unit a call. Keeps its rows through restarts of a pipeline that share it."""
+    """Rows handed in by :meth:`add`, one unit a call. Keeps its rows through restarts of a pipeline that share it.
 
-    def __init__(self, schema: Schema | None = None) -> None:
+    ``format_`` (NDJSON by default) is that of rejected rows, should they be read again.
+    """
+
+    def __init__(self, schema: Schema | None = None, format_: Format | None = None) -> None:
         self._schema = schema
+        self._rereader = Rereader(lambda _: format_ or Ndjson(), EVOLVE)
         self._frames: list[pl.DataFrame] = []
         self._rejected: list[Sequence[Mapping[str, Any]]] = []
         self.acknowledged: list[int] = []
@@ -74,6 +83,8 @@ class MemorySource:
 
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return the columns of all units of the plan, in order of appearance. Raises RowError."""
+        if is_again(planned.units):
+            return self._rereader.survey(planned.units, known)
         return Survey(self._evolved(planned, {} if known is None else known.schema))
 
     def _evolved(self, planned: PlannedInput, known: Schema) -> Schema:
@@ -89,6 +100,8 @@ class MemorySource:
         """Return the rows; ``_source_file`` is ``memory:<unit>``, ``_source_offset`` the row's number in its unit."""
         import polars as pl
 
+        if is_again(planned.units):
+            return self._rereader.read(planned.units, known, system, tally)
         schema = known.schema
         self._refuse_drift(planned, known)
         frames = []
@@ -103,13 +116,14 @@ class MemorySource:
             refused = rejects(self._rejected[unit]).with_columns(_source_file=pl.lit(f"memory:{unit}"))
             tally.count("read", refused)
             tally.quarantine(refused)
-        carried = [name for name in system if name.startswith("_source")]
-        rows = (
-            pl.concat([pl.DataFrame(schema=to_polars(schema)), *frames], how="diagonal")
-            .lazy()
-            .select(*to_polars(schema), *carried)
-        )
-        return Reading(rows)
+        origin = {
+            "_source_file": pl.String(),
+            "_source_offset": pl.Int64(),
+            "_source_modified_at": pl.Datetime("us", "UTC"),
+        }
+        types = {**to_polars(schema), **{name: kind for name, kind in origin.items() if name in system}}
+        rows = pl.concat([pl.DataFrame(schema=types), *frames], how="diagonal")
+        return Reading(rows.lazy().select(list(types)))
 
     def _refuse_drift(self, planned: PlannedInput, known: Survey) -> None:
         found = self._evolved(planned, known.schema)
@@ -177,7 +191,7 @@ class MemorySink:
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
         """Keep the rows under the attempt's name."""
         frame = rows.collect()
-        tally.add("written", frame.height)
+        tally.count("written", frame)
         self._staged[attempt] = frame
         return (StagedFile(attempt, 0, frame.height),)
 

@@ -27,6 +27,13 @@ Form: TypeAlias = Literal["text", "json", "file"]
 """What ``raw`` holds: the record's own bytes, the row as JSON (formats without text, expectations), nothing."""
 
 
+PART = '{"is_part": true}'
+"""The context of a row that was rejected behind a transform that makes several rows of one: the others went on."""
+
+TAIL = '{"is_tail": true}'
+"""The context of what a file has grown by, and that cannot be read as a whole: the first part of the file went on."""
+
+
 def reject_schema() -> dict[str, Any]:
     """Return the columns of rejected rows, as Polars types.
 

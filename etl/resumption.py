@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.checkpoint.commit_log import SideState
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
 from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
@@ -105,7 +106,7 @@ def _refuse_other_sides(flow: Flow, entry: CommitEntry) -> None:
     """Refuse side tables that are not as the newest commit entry left them. Raises TableStateError."""
     for role, side in entry.sides.items():
         sink = flow.sinks.get(role)
-        if sink is None:
+        if sink is None or role == "main":
             continue
         batch = sink.last_batch_id((side.batch_id, side.version))
         if batch == side.batch_id or (batch is not None and batch == entry.result.batch_id + 1):
@@ -167,12 +168,27 @@ def refuse_lost_checkpoint(flow: Flow) -> None:
 
 
 def _table_batch(flow: Flow, entry: CommitEntry) -> int:
-    """Return the newest batch that the table holds, -1 for none. Raises TableStateError for another or no table."""
-    expected = (entry.result.batch_id, entry.result.tables[flow.sink.table])
-    batch = flow.sink.last_batch_id(expected)
-    if batch != expected[0]:
-        _refuse_other_table(flow, entry)
+    """Return the newest batch that the table holds, -1 for none. Raises TableStateError for another or no table.
+
+    Batches that had nothing for the table count as held.
+    """
+    state = _main_state(flow, entry)
+    if state is None:
+        batch = flow.sink.last_batch_id()
+        return entry.result.batch_id if batch is None else batch
+    batch = flow.sink.last_batch_id((state.batch_id, state.version))
+    if batch == state.batch_id:
+        return entry.result.batch_id
+    _refuse_other_table(flow, entry)
     return -1 if batch is None else batch
+
+
+def _main_state(flow: Flow, entry: CommitEntry) -> SideState | None:
+    """Return what the newest entry knows of the pipeline's own table, None where no batch had anything for it yet."""
+    if "main" in entry.sides:
+        return entry.sides["main"]
+    version = entry.result.tables.get(flow.sink.table)
+    return None if version is None else SideState(entry.table_id, entry.result.batch_id, version)
 
 
 def _refuse_other_table(flow: Flow, entry: CommitEntry) -> None:

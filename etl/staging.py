@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally, check_balance
 from etl.errors import ConfigError, EtlError, QuarantineError, SchemaDriftError, SinkError, UnreadableFileError
 from etl.model import SOURCE_ROW, BatchPlan, Manifest, PlannedInput, Revision, Schema, StagedFile
+from etl.rejects import PART
 from etl.schema_changes import schema_changes
 from etl.schema_contract import EVOLVE, SchemaContract, Survey
 from etl.sinks.contract import Edit
 from etl.sinks.quarantine import ROLE, most_frequent
 from etl.transforms.blame import blamed, is_failure_of_polars, reason
 from etl.transforms.expectations import with_source_row
+from etl.widening import has_columns
 
 if TYPE_CHECKING:
     import polars as pl
@@ -97,18 +99,24 @@ def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Man
     planned = plan.inputs[flow.source_name]
     changes = schema_changes(plan.schemas[flow.source_name] or {}, known.schema, known.origins)
     reading = flow.source.read(planned, known, flow.system, tally)
+    if not has_columns(known.schema):
+        if _is_empty(reading):
+            manifest = _without_rows(flow, plan, known, attempt, tally)
+            return replace(manifest, units={flow.source_name: reading.units}, bytes_read=reading.bytes_read)
+        tally = Tally()
+        reading = flow.source.read(planned, known, flow.system, tally)
     try:
         rows = transform(flow, reading.rows, plan, tally)
         may_widen = any(change.before is not None for change in changes)
         table_schema = flow.sink.prepare(rows.collect_schema(), may_widen=may_widen)
         files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
+        old, revision = flow.sink.revise(plan.batch_id, attempt, Edit(table_schema, frozenset(planned.replaces)))
+        counts, by_file = _balanced(flow, plan, tally)
+        sides = _stage_side(flow, plan, attempt, tally)
     except BaseException as exc:
         if is_failure_of_polars(exc):
             raise _explained(exc, flow, plan, known) from exc
         raise
-    old, revision = flow.sink.revise(plan.batch_id, attempt, Edit(table_schema, frozenset(planned.replaces)))
-    counts, by_file = _balanced(flow, plan, tally)
-    sides = _stage_side(flow, plan, attempt, tally)
     return Manifest(
         batch_id=plan.batch_id,
         attempt=attempt,
@@ -127,10 +135,35 @@ def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Man
     )
 
 
+def _is_empty(reading: Reading) -> bool:
+    """Tell whether an input has no row that could be kept; reads it to its end."""
+    import polars as pl
+
+    return not reading.rows.select(pl.len()).collect().item()
+
+
+def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, tally: Tally) -> Manifest:
+    """Return the manifest of a batch without a row, and before any column is known: nothing for the table to have."""
+    counts, by_file = _balanced(flow, plan, tally)
+    sides = _stage_side(flow, plan, attempt, tally)
+    return Manifest(
+        batch_id=plan.batch_id,
+        attempt=attempt,
+        tables=sides.tables,
+        table_schemas=sides.schemas,
+        source_schemas={flow.source_name: known.schema},
+        rows=counts,
+        watermark=plan.watermark,
+        revisions=sides.revisions,
+        files=by_file,
+        checks=tally.failed(),
+    )
+
+
 def _balanced(flow: Flow, plan: BatchPlan, tally: Tally) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Return the counts of the batch and of each file. Raises BalanceError where one of them does not add up."""
     if flow.expectations is not None:
-        flow.expectations.check(tally)
+        flow.expectations.check(tally, is_again=plan.resolution is not None)
     counts, by_file = tally.counts(), tally.by_file()
     check_balance(counts, where=f"{flow.name}, batch {plan.batch_id}")
     if sum(fates.get("read", 0) for fates in by_file.values()) == counts["read"] and "_source_file" in flow.system:
@@ -150,18 +183,30 @@ class _Sides:
 
 def _stage_side(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> _Sides:
     """Stage the rejected rows of an attempt, and what becomes of earlier ones. Raises QuarantineError."""
-    rejected = tally.rejected.take()
+    rejected = _without_siblings(tally)
     quarantine = flow.quarantine
     if quarantine is None:
         if rejected.height:
             raise QuarantineError(f"rows were rejected; {most_frequent(rejected)}", where=flow.name)
         return _Sides({}, {}, {})
-    quarantine.check(tally.counts(), rejected)
+    if plan.resolution is None:  # rows of the quarantine may go back to it, however many they are
+        quarantine.check(tally.counts(), rejected)
     staged = quarantine.stage(plan, attempt, rejected, frozenset(plan.inputs[flow.source_name].replaces))
     if staged is None:
         return _Sides({}, {}, {})
     files, schema, revision = staged
     return _Sides({ROLE: files}, {ROLE: schema}, {} if revision is None else {ROLE: revision})
+
+
+def _without_siblings(tally: Tally) -> pl.DataFrame:
+    """Return the rejected rows; where no transform made several rows of one, none of them is only a part of its row."""
+    import polars as pl
+
+    rejected = tally.rejected.take()
+    if tally.counts()["added"]:
+        return rejected
+    context = pl.col("context")
+    return rejected.with_columns(context=pl.when(context.ne_missing(PART)).then(context))
 
 
 def _explained(error: BaseException, flow: Flow, plan: BatchPlan, known: Survey) -> EtlError:
@@ -182,7 +227,9 @@ def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> 
     rows = _with_batch(flow, rows, plan)
     for step in steps_of(flow):
         rows = step.apply(rows, plan, tally)
-    return rows
+        if getattr(step, "adds_rows", False):
+            tally = tally.of_parts()
+    return rows.drop(SOURCE_ROW, strict=False) if flow.expectations is None and _keeps_source_row(flow) else rows
 
 
 def steps_of(flow: Flow) -> Sequence[Transform]:
@@ -191,7 +238,7 @@ def steps_of(flow: Flow) -> Sequence[Transform]:
 
 
 def _keeps_source_row(flow: Flow) -> bool:
-    return flow.expectations is not None and flow.expectations.keeps_rows
+    return any(getattr(step, "keeps_rows", False) for step in steps_of(flow))
 
 
 def _with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
@@ -231,17 +278,23 @@ def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
 
     Raises ConfigError with the transform's place in the list, SinkError.
     """
+    import polars as pl
+
     given = source_frame(flow, schema)
     for index, step in enumerate(flow.transforms):
         try:
             given = step.output_schema(given)
         except ConfigError as exc:
             raise ConfigError(exc.message, where=f"transforms[{index}].{step.label}", hint=exc.hint) from exc
-    return given if flow.expectations is None else flow.expectations.output_schema(given)
+    if flow.expectations is not None:
+        return flow.expectations.output_schema(given)
+    return pl.Schema({name: kind for name, kind in given.items() if name != SOURCE_ROW})
 
 
-def first_rows(flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey) -> pl.LazyFrame:
-    """Return the transformed rows of a plan for looking at; nothing is staged or counted."""
-    tally = Tally()
+def first_rows(
+    flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally | None = None
+) -> pl.LazyFrame:
+    """Return the transformed rows of a plan for looking at; nothing is staged. The ``tally`` hears of rejected ones."""
+    tally = tally or Tally()
     reading: Reading = flow.source.read(planned, known, flow.system, tally)
     return transform(flow, reading.rows, plan, tally)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
-from etl.errors import FencedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
 from etl.progress import Stopwatch
+from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, restore_source, take_stock
 from etl.schema_contract import Survey
 from etl.staging import Flow, as_planned, known_at, stage_batch
@@ -78,11 +79,14 @@ class Runner:
         self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
         self._has_stray_files = True
         plan = self._with_current_definition(standing.plan, standing)
-        if standing.manifest is None or standing.step is Step.RESTAGE:
+        watch = Stopwatch(self._seam)
+        if standing.manifest is None:
+            return self._carry_out(plan, watch)
+        manifest = standing.manifest
+        if standing.step is Step.RESTAGE:
             lost = ", ".join(standing.missing)
-            reason = f"staged files are missing: {lost}" if lost else ""
-            return self._carry_out(plan, None, standing.manifest_revision + 1, reason)
-        return self._commit(plan, standing.manifest, Stopwatch(self._seam))
+            plan, manifest = self._staged_anew(plan, manifest, f"staged files are missing: {lost}")
+        return self._commit(plan, manifest, watch)
 
     def _go_on_from(self, standing: Standing) -> None:
         self._next_id = standing.committed + 1
@@ -159,17 +163,14 @@ class Runner:
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, watch)
 
-    def _carry_out(
-        self, plan: BatchPlan, watch: Stopwatch | None = None, revision: int = 1, reason: str = ""
-    ) -> BatchResult:
-        watch = watch or Stopwatch(self._seam)
+    def _carry_out(self, plan: BatchPlan, watch: Stopwatch) -> BatchResult:
         try:
             plan, manifest = self._stage(plan)
         except BaseException:
             self._has_stray_files = True
             raise
         watch.lap("stage")
-        decided = self._decided(manifest, revision, reason)
+        decided = self._decided(manifest)
         if decided.attempt != manifest.attempt:
             self._has_stray_files = True
         return self._commit(plan, decided, watch)
@@ -187,6 +188,11 @@ class Runner:
                 amendments += 1
                 refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
                 plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
+            except EtlError as exc:
+                if not is_refused(plan, exc) or plan.batch_id in self._checkpoint.manifests.log.revisions():
+                    raise  # with a manifest, a table may have the batch already
+                self._has_stray_files = True
+                plan = self._amend(withdrawn(plan, self._flow.source_name, exc), f"its rows stay: {exc.message}")
             else:
                 self._has_stray_files |= staged.was_retried
                 return plan, staged.manifest
@@ -203,22 +209,29 @@ class Runner:
             try:
                 result = self._publication.commit(plan, manifest, watch)
             except TableMovedError as exc:
-                manifest = self._staged_anew(plan, manifest, exc)
+                self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: staged again, {exc.message}")
+                plan, manifest = self._staged_anew(plan, manifest, exc.message)
             else:
                 self._reporter.committed(result)
                 self._settle(plan, manifest)
                 return result
 
-    def _staged_anew(self, plan: BatchPlan, moved: Manifest, cause: TableMovedError) -> Manifest:
-        """Return the next manifest of a batch whose present one takes out files that are no longer a table's."""
-        self._has_stray_files = True
-        self._reporter.noted(self._pipeline.name, f"batch {plan.batch_id}: staged again, {cause.message}")
-        _, staged = self._stage(plan)
-        anew = with_settled(staged, moved, self._publication.versions)
-        revision = self._checkpoint.manifests.log.revisions()[plan.batch_id] + 1
-        return self._decided(anew, revision, cause.message)
+    def _staged_anew(self, plan: BatchPlan, former: Manifest, reason: str) -> tuple[BatchPlan, Manifest]:
+        """Return the next manifest of a batch whose former one cannot be committed; tables that hold it keep its files.
 
-    def _decided(self, manifest: Manifest, revision: int, reason: str) -> Manifest:
+        The plan may be amended only where none holds it.
+        """
+        self._has_stray_files = True
+        held = {role: self._flow.sinks[role].last_batch_id() for role in former.tables}
+        settled = [role for role, batch_id in held.items() if batch_id is not None and batch_id >= plan.batch_id]
+        if settled:
+            staged = with_settled(stage_batch(self._flow, plan, self._seam.new_id).manifest, former, settled)
+        else:
+            plan, staged = self._stage(plan)
+        revision = self._checkpoint.manifests.log.revisions()[plan.batch_id] + 1
+        return plan, self._decided(staged, revision, reason)
+
+    def _decided(self, manifest: Manifest, revision: int = 1, reason: str = "") -> Manifest:
         """Publish a manifest and return the one that decides."""
         self._checkpoint.epochs.check()
         epoch = self._checkpoint.epochs.current

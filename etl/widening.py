@@ -88,6 +88,8 @@ def fold(known: Survey, found: Survey, contract: SchemaContract = EVOLVE) -> Sur
         schema = folding.fields(known.schema, found.schema, "")
     except _ConflictError:
         return None
+    if contract.rescues and RESCUED in schema:
+        schema[RESCUED] = schema.pop(RESCUED)  # the last one, behind those that are new
     return Survey(schema, known.wide | found.wide, {**known.unreadable, **found.unreadable})
 
 
@@ -137,7 +139,7 @@ def carried_on(declared: Schema | None, before: Survey | None, contract: SchemaC
     long as that follows from the declaration; columns that evolution added stay. None where all is to be inferred.
     """
     if declared is None:
-        return before
+        return before if before is not None and has_columns(before.schema) else None
     known = dict(declared)
     if contract.rescues:
         known.setdefault(RESCUED, "string")
@@ -147,6 +149,11 @@ def carried_on(declared: Schema | None, before: Survey | None, contract: SchemaC
         if name not in known or _follows(known[name], tree):
             known[name] = tree
     return Survey(known, before.wide)
+
+
+def has_columns(schema: Schema) -> bool:
+    """Tell whether the type of any column is known yet."""
+    return any(tree != "null" for name, tree in schema.items() if name != RESCUED)
 
 
 def _follows(declared: TypeTree, evolved: TypeTree) -> bool:

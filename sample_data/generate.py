@@ -10,7 +10,9 @@ import csv
 import gzip
 import io
 import json
+import struct
 import sys
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,9 +65,14 @@ AGENTS = [
     "ExampleBot/2.1 (+https://bot.example/about)",
 ]
 
+# An order of this worth, its decimal point lost, is beyond what the shop has ever sold.
+WORTH_A_LOOK = 50
+
 # From this day on the till sends the coupon that was used, and the web server how long an answer took.
 COUPONS_FROM = 8
 TIMINGS_FROM = 10
+
+GZIP = b"\x1f\x8b"
 
 T = TypeVar("T")
 Files = dict[str, bytes]
@@ -91,7 +98,7 @@ def generate(seed: int = SEED) -> Files:
     """Return every file of the sample data: path below the folder, content before compression."""
     dice = Dice(seed)
     customers = [_customer(dice, number) for number in range(1, 121)]
-    return {**_orders(dice, customers), **_visits(dice), **_customer_lists(customers), **_broken()}
+    return {**_orders(dice, customers), **_visits(dice), **_customer_lists(customers)}
 
 
 def write(folder: Path, files: Files) -> None:
@@ -99,7 +106,8 @@ def write(folder: Path, files: Files) -> None:
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(gzip.compress(content, mtime=0) if name.endswith(".gz") else content)
+        is_plain = name.endswith(".gz") and not content.startswith(GZIP)
+        path.write_bytes(gzip.compress(content, mtime=0) if is_plain else content)
 
 
 def _customer(dice: Dice, number: int) -> dict[str, str]:
@@ -174,6 +182,19 @@ def _mishandle(orders: Files) -> None:
     spaced = orders["orders/2026-11-10/orders-12.ndjson"]
     orders["orders/2026-11-10/orders-12.ndjson"] = spaced.replace(b"\n", b"\n\n", 3) + b"\n"
     orders["orders/2026-11-11/orders-20.ndjson"] = orders["orders/2026-11-11/orders-20.ndjson"].rstrip(b"\n")
+    _spoil(orders)
+
+
+def _spoil(orders: Files) -> None:
+    """Spoil single orders: a line torn by a lost connection and sent again, a lost decimal point, a wrong sign."""
+    torn = orders["orders/2026-11-02/orders-20.ndjson"].split(b"\n")
+    torn.insert(4, torn[4][:57])
+    orders["orders/2026-11-02/orders-20.ndjson"] = b"\n".join(torn)
+    for name, factor in (("orders/2026-11-08/orders-12.ndjson", 100), ("orders/2026-11-13/orders-20.ndjson", -1)):
+        rows = [json.loads(line) for line in orders[name].splitlines()]
+        paid = next(row for row in rows if row["status"] == "paid" and row["amount"] > WORTH_A_LOOK)
+        paid["amount"] *= factor
+        orders[name] = _ndjson(rows)
 
 
 def _visits(dice: Dice) -> Files:
@@ -186,7 +207,20 @@ def _visits(dice: Dice) -> Files:
             _visit(dice, midnight + timedelta(seconds=second), has_timing=day >= TIMINGS_FROM) for second in seconds
         ]
         files[f"web/access-{midnight:%Y-%m-%d}.ndjson.gz"] = _ndjson(visits)
+    # a transfer that broke off and was never taken up again
+    files["web/access-2026-10-31.ndjson.gz"] = _stored_gzip(files["web/access-2026-11-01.ndjson.gz"])[:9000]
     return files
+
+
+def _stored_gzip(content: bytes) -> bytes:
+    """Return gzip that does not compress: the same bytes whatever the version of zlib."""
+    parts = [content[start : start + 4096] for start in range(0, len(content), 4096)]
+    blocks = [
+        struct.pack("<BHH", number == len(parts), len(part), len(part) ^ 0xFFFF) + part
+        for number, part in enumerate(parts, 1)
+    ]
+    head = GZIP + b"\x08\0\0\0\0\0\0\xff"
+    return head + b"".join(blocks) + struct.pack("<II", zlib.crc32(content), len(content))
 
 
 def _visit(dice: Dice, at: datetime, *, has_timing: bool) -> dict[str, Any]:
@@ -214,24 +248,14 @@ def _visit(dice: Dice, at: datetime, *, has_timing: bool) -> dict[str, Any]:
 
 
 def _customer_lists(customers: list[dict[str, str]]) -> Files:
-    """Return three weekly lists: 80 customers, then 20 new ones each."""
+    """Return three weekly lists: 80 customers, then 20 new ones each. In the second, a row lacks its last field."""
+    second = _csv(customers[80:100]).split(b"\n")
+    short = next(place for place, line in enumerate(second) if place and line.endswith(b',""'))
+    second[short] = second[short].removesuffix(b',""')
     return {
         "customers/customers-2026-11-01.csv": _csv(customers[:80]),
-        "customers/customers-2026-11-08.csv": _csv(customers[80:100]),
+        "customers/customers-2026-11-08.csv": b"\n".join(second),
         "customers/customers-2026-11-15.csv": _csv(customers[100:]),
-    }
-
-
-def _broken() -> Files:
-    """Return files that a batch must refuse; no sample pipeline reads them."""
-    return {
-        "broken/orders-cut-off.ndjson": (
-            b'{"order_id": "A9001", "ordered_at": "2026-11-15T09:12:00Z", "status": "paid", "amount": 12.5}\n'
-            b'{"order_id": "A9002", "ordered_at": "2026-11-15T09:20:31Z", "status": "paid", "amo'
-        ),
-        "broken/customers-short-row.csv": (
-            b'customer_id,name,country\nC9001,"Baker, Jr.",DE\nC9002,Novak\nC9003,Lindqvist,SE\n'
-        ),
     }
 
 

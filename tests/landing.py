@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally
 from etl.model import PlannedInput, ReadLimit, Schema
+from etl.schema_contract import Survey
 from etl.seam import Seam
 from etl.sources.contract import SourceSite
 from etl.sources.file_ledger import FoldAt
@@ -72,6 +74,7 @@ class Walk:
     def __init__(self, landing: Landing, options: dict[str, Any]) -> None:
         self._landing = landing
         self._options = options
+        self.seam = landing.seam
         self.plans: list[PlannedInput] = []
         self.restart()
 
@@ -102,8 +105,8 @@ class Walk:
     def rows(self, planned: PlannedInput | None = None, system: Sequence[str] = ()) -> list[dict[str, Any]]:
         """Return the rows of a plan, the last by default."""
         planned = planned or self.plans[-1]
-        schema = self.source.infer(planned, None)
-        return self.source.read(planned, schema, tuple(system), Tally()).rows.collect(engine="streaming").to_dicts()
+        known = survey(self, planned)
+        return self.source.read(planned, known, tuple(system), Tally()).rows.collect(engine="streaming").to_dicts()
 
 
 def paths(planned: PlannedInput) -> list[str]:
@@ -116,7 +119,7 @@ def paths(planned: PlannedInput) -> list[str]:
 def through_json(planned: PlannedInput) -> PlannedInput:
     """Return the plan as a record gives it back."""
     units = json.loads(json.dumps(planned.units, ensure_ascii=False).encode())
-    return PlannedInput(planned.span, units, planned.files, planned.size_bytes)
+    return replace(planned, units=units)
 
 
 def planned(walk: Walk) -> PlannedInput:
@@ -126,7 +129,12 @@ def planned(walk: Walk) -> PlannedInput:
     return plan
 
 
+def survey(walk: Walk, plan: PlannedInput, known: Schema | None = None) -> Survey:
+    """Look at everything that a plan holds, now."""
+    return walk.source.survey(plan, None if known is None else Survey(known), walk.seam.now())
+
+
 def read(walk: Walk, plan: PlannedInput, schema: Schema | None = None) -> pl.DataFrame:
     """Read a plan to its end."""
-    rows = walk.source.read(plan, schema or {"id": "int64"}, (), Tally()).rows
+    rows = walk.source.read(plan, Survey(schema or {"id": "int64"}), (), Tally()).rows
     return rows.collect(engine="streaming")

@@ -28,12 +28,19 @@ def generator() -> ModuleType:
     return module
 
 
+CUT_OFF = "web/access-2026-10-31.ndjson.gz"
+ABSURD = {"A1309": ("paid", 5620.0)}
+NEGATIVE = {"A1553": ("paid", -204.0)}
+TORN = b'{"order_id": "A1071", "ordered_at": "2026-11-02T15:50:31Z'
+
+
 def content(path: Path) -> bytes:
-    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    is_whole = path.suffix == ".gz" and path != FOLDER / CUT_OFF
+    return gzip.decompress(path.read_bytes()) if is_whole else path.read_bytes()
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in content(path).split(b"\n") if line.strip()]
+    return [json.loads(line) for line in content(path).split(b"\n") if line.strip() and line != TORN]
 
 
 def committed() -> dict[str, bytes]:
@@ -110,11 +117,33 @@ def test_customers_are_120_in_three_lists() -> None:
     assert ids == [f"C{number:04}" for number in range(1, 121)]
 
 
-def test_broken_files_are_broken_in_the_place_they_claim() -> None:
-    cut_off = (FOLDER / "broken/orders-cut-off.ndjson").read_bytes().split(b"\n")
+def test_one_line_is_torn_and_stands_whole_behind_itself() -> None:
+    lines = (FOLDER / "orders/2026-11-02/orders-20.ndjson").read_bytes().split(b"\n")
 
-    assert json.loads(cut_off[0])["order_id"] == "A9001"
-    with pytest.raises(json.JSONDecodeError):
-        json.loads(cut_off[1])
-    rows = list(csv.reader((FOLDER / "broken/customers-short-row.csv").read_text("utf-8").splitlines()))
-    assert [len(row) for row in rows] == [3, 3, 2, 3]
+    assert lines[4] == TORN
+    assert lines[5].startswith(TORN)
+    torn = [path.name for path in (FOLDER / "orders").rglob("*.ndjson") if TORN + b"\n" in path.read_bytes()]
+    assert torn == ["orders-20.ndjson"]
+
+
+def test_two_orders_have_an_amount_that_cannot_be() -> None:
+    orders = [order for path in (FOLDER / "orders").rglob("*") if path.is_file() for order in rows_of(path)]
+    amounts = {order["order_id"]: (order["status"], order["amount"]) for order in orders if order["amount"] is not None}
+
+    assert {key: found for key, found in amounts.items() if abs(found[1]) > 2000} == ABSURD
+    assert {key: found for key, found in amounts.items() if (found[1] < 0) != (found[0] == "refunded")} == NEGATIVE
+
+
+def test_one_customer_lacks_the_last_field() -> None:
+    with (FOLDER / "customers/customers-2026-11-08.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+
+    assert [row[0] for row in rows if len(row) != 8] == ["C0093"]
+
+
+def test_one_transfer_broke_off_in_the_middle() -> None:
+    cut_off = (FOLDER / CUT_OFF).read_bytes()
+
+    assert len(cut_off) == 9000
+    with pytest.raises(EOFError):
+        gzip.decompress(cut_off)

@@ -13,22 +13,24 @@ from etl.errors import RecordExistsError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, as_fields
 
 _MAX_LISTED_UNITS = 100
+_AGAIN = "again"
 
 
 @dataclass(frozen=True, slots=True)
 class SideState:
-    """A side table as a batch left it."""
+    """A side table as a batch left it. ``open_rows`` is how many rejected rows wait, None where the table must tell."""
 
     table_id: str
     batch_id: int
     version: int
+    open_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CommitEntry:
     """An outcome and what the next start compares it with: the attempt that won, the identity of the table.
 
-    ``sides`` are the other tables of the pipeline by their role: which batch changed each last, and what it is now.
+    ``sides`` are the tables of the pipeline by their role: which batch changed each last, and what it is now.
     """
 
     result: BatchResult
@@ -62,7 +64,9 @@ class CommitLog:
 def entry_from_json(body: dict[str, Any]) -> CommitEntry:
     """Return the entry in the body of a record; format 1 has fewer keys."""
     sides = {role: SideState(**side) for role, side in body.get("sides", {}).items()}
-    return CommitEntry(**{**body, "result": BatchResult(**body["result"]), "sides": sides})
+    changes = tuple(body["result"].get("schema_changes", ()))
+    result = BatchResult(**{**body["result"], "schema_changes": changes})
+    return CommitEntry(**{**body, "result": result, "sides": sides})
 
 
 def commit_info(name: str, identity: str, plan: BatchPlan, manifest: Manifest) -> dict[str, Json]:
@@ -82,6 +86,9 @@ def commit_info(name: str, identity: str, plan: BatchPlan, manifest: Manifest) -
 def _brief(units: dict[str, Any], batch_id: int) -> Json:
     """Return the units, or where they are many their count, digest and the plan record that lists them."""
     count = max((len(column) for column in units.values() if isinstance(column, list)), default=0)
+    again = units.get(_AGAIN)
+    if isinstance(again, dict):  # what was kept of rows may be large, and is in the quarantine table already
+        return {"again": len(again["form"]), "plan": f"offsets/{batch_id:010d}.json"}
     if count <= _MAX_LISTED_UNITS:
         return units
     text = json.dumps(units, ensure_ascii=False, sort_keys=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from etl.cli import looking, projects, runs, tables
+from etl.cli import drafts, history, looking, projects, quarantine, runs, tables
 from etl.cli.session import app
 
-__all__ = ["app", "looking", "main", "projects", "runs", "tables"]
+__all__ = ["app", "drafts", "history", "looking", "main", "projects", "quarantine", "runs", "tables"]
 
 
 def main() -> None:

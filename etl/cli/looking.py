@@ -13,15 +13,16 @@ from etl.cli.session import app, session_of
 from etl.cli.text import count, counted, escaped, moment, say, say_json, size, table, wrapped
 
 if TYPE_CHECKING:
-    from etl.checkpoint.commit_log import CommitEntry
     from etl.model import SchemaChange
     from etl.operations.failures import Failure
     from etl.operations.planning import NextBatch
+    from etl.operations.preview import Preview
     from etl.operations.status import Status
     from etl.operations.workspace import Workspace
 
 _FILES_SHOWN = 10
 _LABEL = 12
+_REJECTED_SHOWN = 5
 
 
 @app.command()
@@ -60,7 +61,10 @@ def _plan_lines(batch: NextBatch) -> list[tuple[str, str]]:
     if batch.recovery:
         lines.append(("recovery", f"this batch is unfinished: {batch.recovery}"))
     lines += [("files" if index == 0 else "", text) for index, text in enumerate(_file_lines(batch))]
-    lines += [("input", text) for text in _change_lines(batch.source_changes)]
+    changes = batch.source_changes
+    if not batch.batch_id:  # every column is new
+        changes = tuple(replace(change, file="") for change in changes)
+    lines += [("input", text) for text in _change_lines(changes)]
     lines += [("table", text) for text in _change_lines(batch.table_changes)]
     lines.append(("definition", batch.definition))
     if batch.trouble is not None:
@@ -78,23 +82,39 @@ def _file_lines(batch: NextBatch) -> list[str]:
 
 
 def _change_lines(changes: tuple[SchemaChange, ...]) -> list[str]:
-    """Return the columns that are new, then each that becomes wider."""
-    new = [f"{escaped(each.column)} {_type_text(each.after)}" for each in changes if each.before is None]
-    wider = [
-        f"column {escaped(each.column)}: {_type_text(each.before)} becomes {_type_text(each.after)}"
-        for each in changes
-        if each.before is not None
+    """Return the columns that are new, by the file that brings them, then each that becomes wider."""
+    new: dict[str, list[str]] = {}
+    for each in changes:
+        if each.before is None:
+            new.setdefault(each.file, []).append(f"{escaped(each.column)} {type_text(each.after)}")
+    added = [
+        wrapped(f"{counted(len(columns), 'new column')}{_from(file)}: {', '.join(columns)}", _LABEL + 3)
+        for file, columns in new.items()
     ]
-    return ([wrapped(f"{counted(len(new), 'new column')}: {', '.join(new)}", _LABEL + 3)] if new else []) + wider
+    return added + [change_line(each) for each in changes if each.before is not None]
 
 
-def _type_text(tree: Any) -> str:  # noqa: ANN401  a type tree
+def change_line(change: SchemaChange) -> str:
+    """Return one change of a schema, with the file that it comes from."""
+    before, after = change.before, change.after
+    if before is None:
+        return f"new column {escaped(change.column)} {type_text(after)}{_from(change.file)}"
+    becomes = "is no longer there" if after is None else f"{type_text(before)} becomes {type_text(after)}"
+    return f"column {escaped(change.column)}: {becomes}{_from(change.file)}"
+
+
+def _from(file: str) -> str:
+    return f" from {escaped(file)}" if file else ""
+
+
+def type_text(tree: Any) -> str:  # noqa: ANN401  a type tree
+    """Return a type as pipeline files write it."""
     if not isinstance(tree, dict):
         return str(tree)
     if "list" in tree:
-        return f"list<{_type_text(tree['list'])}>"
+        return f"list<{type_text(tree['list'])}>"
     fields = tree.get("struct", {})
-    return "struct{" + ", ".join(f"{escaped(name)}: {_type_text(part)}" for name, part in fields.items()) + "}"
+    return "struct{" + ", ".join(f"{escaped(name)}: {type_text(part)}" for name, part in fields.items()) + "}"
 
 
 def _plan_to_json(batch: NextBatch) -> dict[str, Any]:
@@ -125,6 +145,21 @@ def preview(
     if found.is_past:
         say("nothing new: these rows are of the newest batch, read once more", to_error=True)
     say_frame(found.frame, "json" if as_json else "table")
+    _say_rejected(found)
+
+
+def _say_rejected(found: Preview) -> None:
+    """Print how many rows were rejected, and why the first of them were."""
+    if not found.rejected.height:
+        return
+    say(f"{counted(found.rejected.height, 'row')} rejected, which a run takes into the quarantine:", to_error=True)
+    for row in found.rejected.head(_REJECTED_SHOWN).iter_rows(named=True):
+        place = escaped(row["_source_file"] or "no file")
+        line = "" if row["line"] is None else f":{row['line']}"
+        reason = row["reason"].removeprefix(f"{row['rule']}: ")
+        say(f"  {place}{line}: {escaped(row['rule'])}: {escaped(reason)}", to_error=True)
+    if found.rejected.height > _REJECTED_SHOWN:
+        say(f"  … and {counted(found.rejected.height - _REJECTED_SHOWN, 'more row')}", to_error=True)
 
 
 @app.command()
@@ -149,8 +184,13 @@ def status(context: typer.Context, pipeline: OptionalPipelineName = None, as_jso
 
 def say_status(found: list[Status]) -> None:
     """Print where pipelines stand, and below that what needs words."""
-    header = ("pipeline", "state", "waiting", "bytes", "batch", "committed (UTC)", "rows", "table", "version")
-    say(table(header, [_status_row(each) for each in found], ("waiting", "bytes", "batch", "rows", "version")))
+    header = ["pipeline", "state", "waiting", "bytes", "batch", "committed (UTC)", "rows", "table", "version"]
+    numbers = ("waiting", "bytes", "batch", "rows", "version", "quarantined")
+    lines = [_status_row(each) for each in found]
+    if any(each.open_rows != 0 and each.last_batch is not None for each in found):
+        header.append("quarantined")
+        lines = [(*line, count(each.open_rows)) for line, each in zip(lines, found, strict=True)]
+    say(table(header, lines, numbers))
     for each in found:
         if each.note:
             say(f"\n{each.pipeline}: {escaped(each.note, keep=chr(10))}")
@@ -173,72 +213,8 @@ def _status_row(status: Status) -> tuple[str, ...]:
     if last is None:
         return (status.pipeline, status.state, *lag, "", "", "", status.table, "")
     result = last.result
+    version = result.tables.get(status.table, last.sides["main"].version if "main" in last.sides else "?")
     return (
         *(status.pipeline, status.state, *lag, count(result.batch_id), moment(last.committed_at)),
-        *(count(result.rows.get("written")), status.table, str(result.tables.get(status.table, "?"))),
+        *(count(result.rows.get("written")), status.table, str(version)),
     )
-
-
-@app.command()
-def history(
-    context: typer.Context,
-    pipeline: PipelineName,
-    batch: Annotated[int | None, typer.Option(min=0, help="Only this batch, in full.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """List the committed batches of a pipeline: offsets, table version, rows, durations.
-
-    Example: etl history orders --batch 3
-    """
-    from etl.errors import ConfigError
-    from etl.operations.looking import Onlooker
-    from etl.operations.status import history as committed
-
-    seam = Onlooker()
-    entries = committed(session_of(context).workspace().wired(pipeline, seam), seam)
-    if batch is not None:
-        entries = [entry for entry in entries if entry.result.batch_id == batch]
-        if not entries:
-            raise ConfigError(f"batch {batch} is not committed", where=pipeline)
-    if as_json:
-        say_json([asdict(entry.result) for entry in entries])
-    elif not entries:
-        say("never run")
-    elif batch is None:
-        say_history(entries)
-    else:
-        say_batch(entries[0])
-
-
-def say_history(entries: list[CommitEntry]) -> None:
-    """Print a line a batch; fates that no row had are left out."""
-    rows = [entry.result.rows for entry in entries]
-    fates = [fate for fate in rows[0] if fate in ("read", "written") or any(each.get(fate) for each in rows)]
-    header = ("batch", "committed (UTC)", "bytes", *fates, "version", "seconds")
-    lines = [
-        (
-            *(count(entry.result.batch_id), moment(entry.committed_at), size(entry.result.bytes_read)),
-            *(count(entry.result.rows.get(fate, 0)) for fate in fates),
-            *(", ".join(map(str, entry.result.tables.values())), f"{entry.result.seconds.get('total', 0.0):.2f}"),
-        )
-        for entry in entries
-    ]
-    say(f"{entries[0].result.pipeline} → {', '.join(entries[0].result.tables)}")
-    say(table(header, lines, [name for name in header if name != "committed (UTC)"]))
-
-
-def say_batch(entry: CommitEntry) -> None:
-    """Print all that the commit log knows of a batch."""
-    result = entry.result
-    say(f"{result.pipeline}  batch {result.batch_id}  committed {moment(entry.committed_at)} UTC")
-    parts = {
-        "tables": ", ".join(f"{name} version {version}" for name, version in result.tables.items()),
-        "rows": ", ".join(f"{count(rows)} {fate}" for fate, rows in result.rows.items()),
-        "bytes read": size(result.bytes_read),
-        "seconds": ", ".join(f"{step} {took_s}" for step, took_s in result.seconds.items()),
-        "offsets": escaped(str(dict(result.offsets))),
-        "definition": entry.definition,
-        "attempt": entry.attempt,
-    }
-    for label, text in parts.items():
-        say(f"  {label:<{_LABEL}} {text}")

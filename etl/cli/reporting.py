@@ -86,7 +86,8 @@ def batch_line(result: BatchResult) -> str:
     fates = [f"{count(rows)} {fate}" for fate, rows in result.rows.items() if rows or fate in ("read", "written")]
     tables = ", ".join(f"{table} v{version}" for table, version in result.tables.items())
     seconds = result.seconds.get("total", 0.0)
+    what = "" if result.resolution is None else f" ({result.resolution['action']})"
     return (
-        f"{result.pipeline}  batch {result.batch_id}  {size(result.bytes_read)}  {', '.join(fates)}"
+        f"{result.pipeline}  batch {result.batch_id}{what}  {size(result.bytes_read)}  {', '.join(fates)}"
         f"  {tables}  {seconds:.2f} s"
     )

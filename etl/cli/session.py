@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from etl.operations.workspace import Workspace
 
 INTERRUPTED = 130
-_ORDER = ["init", "validate", "plan", "preview", "run", "status", "history", "trace", "query", "schema", "doctor"]
+_ORDER = [
+    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query", "quarantine"),
+    *("schema", "doctor"),
+]
 
 
 @dataclass(frozen=True, slots=True)

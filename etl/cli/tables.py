@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from etl.operations.tracing import FilePassage, RowOrigin, VersionOrigin
 
 
+_PLAIN_FATES = {"read", "written"}
+
+
 class Format(StrEnum):
     """How rows are printed."""
 
@@ -77,7 +80,13 @@ def _say_passages(passages: list[FilePassage], *, as_json: bool) -> None:
             say(f"  batch {passage.batch_id}: not read, it repeats {escaped(passage.same_as)}")
             continue
         rows = f"{count(passage.rows_read)} rows read, {count(passage.rows_in_table)} in the table"
-        say(f"  batch {passage.batch_id}: {where}, {rows}")
+        what = "rejected rows again, " if passage.is_again else ""
+        say(f"  batch {passage.batch_id}: {what}{where}, {rows}")
+        fates = [f"{count(number)} {fate}" for fate, number in passage.fates.items() if number]
+        if any(number and fate not in _PLAIN_FATES for fate, number in passage.fates.items()):
+            say(f"    {', '.join(fates)}")
+        if passage.open_rows:
+            say(f"    {counted(passage.open_rows, 'row')} wait in the quarantine")
 
 
 def _say_rows(origins: list[RowOrigin], *, as_json: bool) -> None:

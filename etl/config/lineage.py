@@ -30,7 +30,11 @@ def in_order(specs: Sequence[PipelineSpec]) -> list[PipelineSpec]:
 
 
 def _needs(spec: PipelineSpec, specs: Sequence[PipelineSpec]) -> list[str]:
-    return [other.name for other in specs if other is not spec and _reads(spec, other.sink.url)]
+    return [other.name for other in specs if other is not spec and _reads_from(spec, other)]
+
+
+def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
+    return _reads(spec, other.sink.url) or _reads(spec, other.sink.quarantine_url)
 
 
 def _reads(spec: PipelineSpec, folder: str) -> bool:
@@ -39,33 +43,45 @@ def _reads(spec: PipelineSpec, folder: str) -> bool:
 
 def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
     checkpoints = f"{project.lake}/{CHECKPOINTS}"
-    if _reads(spec, spec.sink.url):
-        _fault(spec, "source", f"reads what the sink writes ({spec.sink.table}): the pipeline would feed itself")
     if _reads(spec, checkpoints):
         _fault(spec, "source", f"reads the lake's checkpoints ({CHECKPOINTS})")
-    if _reads(spec, spec.sink.quarantine_url):
+    if _reads(spec, spec.sink.url):
+        _fault(spec, "source", f"reads what the sink writes ({spec.sink.table}): the pipeline would feed itself")
+    elif _reads(spec, spec.sink.quarantine_url):
         _fault(spec, "source", f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back")
-    if is_inside(spec.sink.url, checkpoints) or is_inside(checkpoints, spec.sink.url):
+    if _overlay(spec.sink.url, checkpoints):
         _fault(spec, "sink", f"writes over the lake's checkpoints ({CHECKPOINTS})")
+    elif _overlay(spec.sink.quarantine_url, checkpoints):
+        _fault(spec, "quarantine", f"writes over the lake's checkpoints ({CHECKPOINTS})")
+    if _overlay(spec.sink.quarantine_url, spec.sink.url):
+        _fault(spec, "quarantine", f"{spec.sink.quarantine} is not beside the sink's table {spec.sink.table}")
 
 
 def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:
     """Names and places that differ only in case are the same on some filesystems."""
     if first.name.casefold() == second.name.casefold():
         second.document.fault(("name",), f"'{second.name}' is the name of {first.document.file} too")
-    if second.sink.quarantine_url.casefold() in (first.sink.quarantine_url.casefold(), first.sink.url.casefold()):
-        second.document.fault(
-            ("quarantine", "table"), f"{second.sink.quarantine} is written by {first.document.file} too"
-        )
-    one, two = first.sink.url.casefold(), second.sink.url.casefold()
+    if _check_tables(first, second, "sink", "sink"):
+        return
+    for ours, theirs in (("quarantine", "quarantine"), ("quarantine", "sink"), ("sink", "quarantine")):
+        _check_tables(first, second, theirs, ours)
+
+
+def _check_tables(first: PipelineSpec, second: PipelineSpec, theirs: str, ours: str) -> bool:
+    """Note, and tell, that a table of ``second`` is one of ``first``, or lies in it or around it."""
+    (other, one), (table, two) = _table(first, theirs), _table(second, ours)
     if one == two:
-        _fault(second, "sink", f"{second.sink.table} is written by {first.document.file} too")
-    elif is_inside(one, two) or is_inside(two, one):
-        _fault(
-            second,
-            "sink",
-            f"{second.sink.table} and {first.sink.table} ({first.document.file}) lie one in the other",
-        )
+        _fault(second, ours, f"{table} is written by {first.document.file} too")
+    elif _overlay(one, two):
+        _fault(second, ours, f"{table} and {other} ({first.document.file}) lie one in the other")
+    return _overlay(one, two)
+
+
+def _table(spec: PipelineSpec, block: str) -> tuple[str, str]:
+    """Return the name of the table that a block writes and its URL, whatever the case."""
+    sink = spec.sink
+    name, url = (sink.table, sink.url) if block == "sink" else (sink.quarantine, sink.quarantine_url)
+    return name, url.casefold()
 
 
 def _check_cycle(specs: Sequence[PipelineSpec]) -> None:
@@ -78,7 +94,8 @@ def _check_cycle(specs: Sequence[PipelineSpec]) -> None:
 
 
 def _fault(spec: PipelineSpec, block: str, message: str) -> None:
-    """Note a fault at what the block reads or writes."""
+    """Note a fault at what the block reads or writes; a quarantine that is not named goes with the sink."""
+    block = "sink" if block == "quarantine" and ("quarantine", "table") not in spec.document.values else block
     keys = [(block, key) for key in ("path", "include", "table") if (block, key) in spec.document.values]
     spec.document.fault(keys[0] if keys else (block,), message)
 
@@ -86,6 +103,10 @@ def _fault(spec: PipelineSpec, block: str, message: str) -> None:
 def is_inside(url: str, folder: str) -> bool:
     """Tell whether ``url`` is ``folder`` or lies below it."""
     return f"{url}/".startswith(f"{folder.rstrip('/')}/")
+
+
+def _overlay(one: str, two: str) -> bool:
+    return is_inside(one, two) or is_inside(two, one)
 
 
 def overlaps(pattern: str, folder: str) -> bool:

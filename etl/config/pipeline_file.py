@@ -24,7 +24,7 @@ from etl.errors import ConfigError
 from etl.model import SYSTEM_COLUMNS, ReadLimit, Schema
 from etl.options import Options
 from etl.project import Project, check_id
-from etl.schema_contract import RESCUED
+from etl.schema_contract import RESCUED, SchemaContract
 from etl.type_text import parse_type
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
     quarantine = fixed.quarantine if fixed is not None else QuarantineOptions()
     sink = _sink(document, content.get("sink"), quarantine, project)
     _check_expectations(document, () if fixed is None else fixed.expect)
+    if source is not None and sink is not None:
+        _check_provenance(document, source.options, sink.options)
     if document.faults or fixed is None or source is None or sink is None:
         return None
     return PipelineSpec(
@@ -85,9 +87,20 @@ def _source(document: Document, content: object, project: Project) -> SourceSpec
     options = _typed(place, "sources", content, common_keys)
     if common is None or options is None:
         return None
+    _check_contract(document, common.contract)
     limit = common.batch.limit(project.limit)
     _check_limit(document, options, limit)
     return SourceSpec(common.type, options, schema, limit, common.batch.max_latency, common.contract)
+
+
+def _check_contract(document: Document, contract: SchemaContract) -> None:
+    """Refuse policies under which the fate of a row would depend on the rows after it."""
+    if contract.new_columns == "evolve" and contract.missing_columns != "null":
+        document.fault(
+            ("source", "schema_contract"),
+            f"missing_columns: {contract.missing_columns} needs columns that do not come later; with it say "
+            "new_columns: rescue, ignore, quarantine or fail",
+        )
 
 
 def _check_limit(document: Document, options: Options, limit: ReadLimit) -> None:
@@ -142,6 +155,14 @@ def _check_expectations(document: Document, expected: Sequence[ExpectationOption
     for place, name in enumerate(names):
         if name in names[:place]:
             document.fault(("expect", place, "name"), f"'{name}' is the name of expectation {names.index(name)} too")
+
+
+def _check_provenance(document: Document, source: Options, sink: Options) -> None:
+    """Refuse a table that does not keep what the source finds its earlier rows by."""
+    if getattr(source, "needs_provenance", False) and not getattr(sink, "provenance", True):
+        document.fault(
+            ("sink", "provenance"), "`on_change: replace_rows` finds rows by their _source_file; leave it true"
+        )
 
 
 def _sink(document: Document, content: object, quarantine: QuarantineOptions, project: Project) -> SinkSpec | None:

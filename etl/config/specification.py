@@ -100,12 +100,24 @@ class PipelineFile(Options):
     quarantine: QuarantineOptions = QuarantineOptions()
 
 
+def _null_as_word(value: object) -> object:
+    """Return the policy that YAML takes for nothing at all."""
+    return "null" if value is None else value
+
+
+MissingOption = Annotated[
+    MissingColumns,
+    BeforeValidator(_null_as_word),
+    Field(json_schema_extra={"type": ["string", "null"], "enum": ["null", "quarantine", "fail", None]}),
+]
+
+
 class ContractOptions(Options):
     """Each policy of a schema contract by itself."""
 
     new_columns: NewColumns = EVOLVE.new_columns
     type_change: TypeChange = EVOLVE.type_change
-    missing_columns: MissingColumns = EVOLVE.missing_columns
+    missing_columns: MissingOption = EVOLVE.missing_columns
 
 
 class SourceCommon(Options):

@@ -149,10 +149,20 @@ def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = N
         return None
     try:
         rows = check_flow(pipeline.flow, known)
+        _refuse_lost_origin(spec, rows)
         pipeline.sink.prepare(rows)
     except EtlError as exc:
         raise ConfigFaults([_fault(spec, _place_of(spec, exc), exc)]) from exc
     return rows
+
+
+def _refuse_lost_origin(spec: PipelineSpec, rows: pl.Schema) -> None:
+    """Refuse transforms after which nobody can tell which rows a file had. Raises ConfigError."""
+    if getattr(spec.source.options, "needs_provenance", False) and "_source_file" not in rows:
+        raise ConfigError(
+            "a transform drops _source_file, by which `on_change: replace_rows` finds the rows of a file",
+            hint="return it with the other columns",
+        )
 
 
 def _place_of(spec: PipelineSpec, exc: EtlError) -> Location:

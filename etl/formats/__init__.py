@@ -23,12 +23,12 @@ FORMATS: dict[str, type[Any]] = {
     "csv": Csv,
     "tsv": Tsv,
     "parquet": Parquet,
-    **LOG_FORMATS,
     "avro": Avro,
     "arrow": Arrow,
     "text": Text,
     "binary": Binary,
     "xlsx": Xlsx,
+    **LOG_FORMATS,
 }
 """Every format by its name in pipeline files; ``options_model`` of each is what ``format_options`` may hold."""
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import UnreadableFileError
-from etl.formats.columnar import BATCH_ROWS, Batches, Columnar, Rows, damage, single_task
+from etl.formats.columnar import BATCH_ROWS, Batches, Columnar, Rows, damage
 from etl.formats.compressed import decompressed, seekable
 from etl.formats.watched import Watched
 from etl.options import Options
@@ -37,16 +37,15 @@ class Arrow:
 
     def __init__(self, options: ArrowOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
         self.options = options or ArrowOptions()
-        self._contract = contract
-        self._columnar = Columnar(_rows)
+        self._columnar = Columnar(_rows, contract)
 
-    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file."""
-        return single_task(lambda: self._columnar.chunks(file, schema, self._contract))
+        return self._columnar.tasks(file, schema, wide)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` evolved by the columns, fields and types of the file."""
-        return self._columnar.survey(file, known, self._contract)
+        return self._columnar.survey(file, known)
 
 
 @contextmanager

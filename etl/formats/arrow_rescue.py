@@ -29,9 +29,9 @@ class Halves:
 def halve(value: pa.Array, tree: TypeTree, contract: SchemaContract) -> Halves:
     """Return what a column of the type ``tree`` holds of an array of one value.
 
-    A field that does not fit is null and rescued under its name, inside the struct's; of a list with an item that does
-    not fit, the item is null and the whole list is rescued. Raises ArrowInvalid for a value that does not fit where the
-    contract does not rescue those.
+    A field that does not fit is null and rescued under its name, inside the struct's; an item of a list is null and
+    rescued in a list of as many, where null stands for those that fit. Raises ArrowInvalid for a value that does not
+    fit where the contract does not rescue those.
     """
     import pyarrow as pa
 
@@ -73,8 +73,8 @@ def _list(value: pa.Array, tree: dict[str, TypeTree], contract: SchemaContract) 
     halves = [halve(items.slice(place, 1), tree["list"], contract) for place in range(len(items))]
     inner = pa.concat_arrays([half.kept for half in halves]) if halves else pa.nulls(0, arrow_type(tree["list"]))
     is_whole = all(half.is_whole for half in halves)
-    whole = pa.ListArray.from_arrays(offsets, inner)
-    return Halves(whole, None if is_whole else as_json(value[0]), is_whole=is_whole)
+    rest: list[Json] = [half.rest for half in halves]
+    return Halves(pa.ListArray.from_arrays(offsets, inner), None if is_whole else rest, is_whole=is_whole)
 
 
 def to_json(value: Json) -> str:

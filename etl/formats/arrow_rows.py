@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from etl.errors import RowError, SchemaDriftError
 from etl.formats.arrow_rescue import halve, to_json
 from etl.formats.arrow_types import Difference, Evolution, difference
-from etl.formats.arrow_values import as_json, fit, may_hold
+from etl.formats.arrow_values import NOT_TEXT, as_json, fit, may_hold
 from etl.formats.contract import Chunk, numbers
 from etl.rejects import rejects
 from etl.schema import arrow_type
@@ -183,9 +183,10 @@ class _Fitting:
         import pyarrow as pa
 
         try:
-            fit(array.take(pa.array([row])), self._layout.schema[name])
+            fit(array.slice(row, 1), self._layout.schema[name])
         except pa.ArrowException as exc:
-            self._refuse(row, ("type", f"column {name}: {in_words(exc)}"))
+            rule: Rule = "encoding" if NOT_TEXT in str(exc) else "type"
+            self._refuse(row, (rule, f"column {name}: {in_words(exc)}"))
 
     def _halved(self, name: str, array: pa.Array, rows: list[int]) -> pa.Array:
         import pyarrow as pa
@@ -194,7 +195,7 @@ class _Fitting:
         pieces, order = [fit(without(array, rows), tree)], list(range(self._rows))
         for row in rows:
             try:
-                half = halve(array.take(pa.array([row])), tree, self._layout.contract)
+                half = halve(array.slice(row, 1), tree, self._layout.contract)
             except pa.ArrowException:
                 self._set_aside(row, name, array)
                 continue
@@ -216,7 +217,7 @@ class _Fitting:
         return pa.array(texts, pa.string())
 
     def _rejects(self) -> pl.DataFrame:
-        return rejects(
+        found = rejects(
             [
                 {
                     "raw": to_json(self._row(row)).encode("utf-8", "backslashreplace"),
@@ -228,6 +229,7 @@ class _Fitting:
                 for row, (rule, reason) in sorted(self._bad.items())
             ]
         )
+        return found.drop("_source_file")
 
     def _row(self, row: int) -> dict[str, Json]:
         cells = {name: value for name, (value, _) in self._unfit.get(row, {}).items()}
@@ -255,12 +257,10 @@ def _unfit_rows(array: pa.Array, tree: TypeTree, first: int) -> Iterator[int]:
         return
     middle = len(array) // 2
     for part, start in ((array.slice(0, middle), first), (array.slice(middle), first + middle)):
-        # a copy: what is checked of a slice may be the whole array
-        piece = part.take(pa.array(range(len(part)), pa.int64()))
         try:
-            fit(piece, tree)
+            fit(part, tree)
         except pa.ArrowException:
-            yield from _unfit_rows(piece, tree, start)
+            yield from _unfit_rows(part, tree, start)
 
 
 def in_words(error: Exception) -> str:

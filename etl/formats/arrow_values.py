@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from etl.model import Json, TypeTree
 
+NOT_TEXT = "text is not UTF-8"
 _YEARS_US = (-62_135_596_800_000_000, 253_402_300_799_999_999, "the years 1 to 9999")
 _BOUNDS = {
     "date": (-719_162, 2_932_896, "the years 1 to 9999"),
@@ -117,8 +118,17 @@ def _leaf(array: pa.Array, word: str) -> pa.Array:
     if word in _BOUNDS:
         _check_bounds(found.view(pa.int32() if word == "date" else pa.int64()), word)
     if word == "string":
-        found.validate(full=True)
+        _check_text(found)
     return found
+
+
+def _check_text(found: pa.Array) -> None:
+    import pyarrow as pa
+
+    try:
+        found.validate(full=True)
+    except pa.ArrowInvalid as exc:
+        raise pa.ArrowInvalid(NOT_TEXT) from exc
 
 
 def _check_bounds(numbers: pa.Array, word: str) -> None:

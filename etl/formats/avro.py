@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 from etl.errors import ConfigError, UnreadableFileError
+from etl.formats.arrow_values import NOT_TEXT
 from etl.formats.avro_blocks import Container
 from etl.formats.avro_types import Types, UnknownTypeError, bare
 from etl.formats.avro_values import Converter, decoded_json
-from etl.formats.columnar import BATCH_ROWS, Batches, Columnar, Rows, damage, single_task
+from etl.formats.columnar import BATCH_ROWS, Batches, Columnar, Rows, damage
 from etl.formats.compressed import decompressed
 from etl.formats.watched import Watched
 from etl.options import Options
@@ -42,16 +43,15 @@ class Avro:
 
     def __init__(self, options: AvroOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
         self.options = options or AvroOptions()
-        self._contract = contract
-        self._columnar = Columnar(_rows)
+        self._columnar = Columnar(_rows, contract)
 
-    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file."""
-        return single_task(lambda: self._columnar.chunks(file, schema, self._contract))
+        return self._columnar.tasks(file, schema, wide)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` evolved by the fields of the file's schema."""
-        return self._columnar.survey(file, known, self._contract)
+        return self._columnar.survey(file, known)
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def _sound(values: list[Any], column: tuple[str, Converter], unfit: Unfit) -> li
             converter.array([value])
         except UnicodeEncodeError:
             sound[row] = None
-            unfit.setdefault(row, {})[name] = decoded_json(value), ("encoding", f"column {name}: text is not UTF-8")
+            unfit.setdefault(row, {})[name] = decoded_json(value), ("encoding", f"column {name}: {NOT_TEXT}")
         except (pa.ArrowException, ValueError, OverflowError) as exc:
             sound[row] = None
             unfit.setdefault(row, {})[name] = decoded_json(value), ("type", f"column {name}: {exc}")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from etl.errors import UnreadableFileError
-from etl.formats.columnar import Batches, Columnar, Rows, single_task
+from etl.formats.columnar import Batches, Columnar, Rows
 from etl.options import Options
 from etl.schema_contract import EVOLVE, SchemaContract
 
@@ -31,16 +31,15 @@ class Binary:
 
     def __init__(self, options: BinaryOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
         self.options = options or BinaryOptions()
-        self._contract = contract
-        self._columnar = Columnar(_rows)
+        self._columnar = Columnar(_rows, contract)
 
-    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file."""
-        return single_task(lambda: self._columnar.chunks(file, schema, self._contract))
+        return self._columnar.tasks(file, schema, wide)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` with ``content``."""
-        return self._columnar.survey(file, known, self._contract)
+        return self._columnar.survey(file, known)
 
 
 @contextmanager

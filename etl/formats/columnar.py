@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from etl.errors import UnreadableFileError
@@ -41,26 +41,30 @@ class Rows:
 class Columnar:
     """Reads files that have types: columns by name, only exact conversions, rows that do not fit set aside."""
 
-    def __init__(self, open_rows: Callable[[FileOpener, Schema], AbstractContextManager[Rows]]) -> None:
+    def __init__(
+        self, open_rows: Callable[[FileOpener, Schema], AbstractContextManager[Rows]], contract: SchemaContract
+    ) -> None:
         self._open = open_rows
-        self._wide: frozenset[str] = frozenset()
+        self._contract = contract
 
-    def chunks(self, file: FileOpener, schema: Schema, contract: SchemaContract) -> Iterator[Chunk]:
-        """Yield the file's rows. Raises as ``Format.tasks``."""
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str]) -> Iterator[Task]:
+        """Return the one task of the file. ``wide`` are integers that cannot become floats: a fraction is no drift."""
+        yield lambda: self._chunks(file, schema, wide)
+
+    def _chunks(self, file: FileOpener, schema: Schema, wide: frozenset[str]) -> Iterator[Chunk]:
         with self._open(file, schema) as rows:
             found = found_schema(rows.types, file.path)
-            layout = Layout(schema, found, Evolution(contract, self._wide, file.path))
+            layout = Layout(schema, found, Evolution(self._contract, wide, file.path))
             layout.check()
             offset = 0
             for batch, unfit in rows.batches(layout.columns):
-                yield layout.chunk(batch, offset, unfit)
+                chunk = layout.chunk(batch, offset, unfit)
+                yield replace(chunk, wide=self._wide_in(chunk.frame))
                 offset += batch.num_rows
 
-    def survey(self, file: FileOpener, known: Survey | None, contract: SchemaContract) -> Survey:
-        """Return ``known`` evolved by the types of the file, all of which is read: damage must not pass unseen.
-
-        ``chunks`` remembers which integers are too large for floats: it is asked for files of the same input next.
-        """
+    def survey(self, file: FileOpener, known: Survey | None) -> Survey:
+        """Return ``known`` evolved by the types of the file, all of which is read: damage must not pass unseen."""
+        contract = self._contract
         before = known or Survey({})
         with self._open(file, before.schema) as rows:
             found = found_schema(rows.types, file.path)
@@ -70,12 +74,15 @@ class Columnar:
                 schema.pop(RESCUED, None)
             layout = Layout(schema, found, Evolution(contract, before.wide, file.path))
             layout.check_failing()
-            wide = set(before.wide)
+            wide = before.wide
             for batch, unfit in rows.batches(layout.columns):
-                frame = layout.chunk(batch, 0, unfit).frame
-                wide |= {path for series in frame for path in _wide_in(series, series.name)}
-        self._wide = frozenset(wide)
-        return Survey(schema, self._wide, before.unreadable)
+                wide |= self._wide_in(layout.chunk(batch, 0, unfit).frame)
+        return Survey(schema, wide, before.unreadable)
+
+    def _wide_in(self, frame: pl.DataFrame) -> frozenset[str]:
+        if self._contract.type_change != "widen":
+            return frozenset()
+        return frozenset(path for series in frame for path in _wide_in(series, series.name))
 
 
 def _evolved(known: Schema, found: Schema, evolution: Evolution) -> Schema:
@@ -112,8 +119,3 @@ def damage(file: FileOpener, watched: Watched, fault: str) -> Iterator[None]:
             raise watched.fault from None
         reason = str(exc).strip() or type(exc).__name__
         raise UnreadableFileError(file.path, f"{fault}: {reason}", hint=_HINT) from exc
-
-
-def single_task(chunks: Callable[[], Iterator[Chunk]]) -> Iterator[Task]:
-    """Return the tasks of a file that is read as a whole."""
-    yield chunks

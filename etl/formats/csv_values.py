@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from etl.formats.csv_moments import MomentRules, moments
-from etl.schema import decimal_digits, to_polars
+from etl.schema import decimal_digits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +36,7 @@ class ValueRules:
         return any(self.null_values)
 
 
-def direct_types(schema: Schema, names: list[str], rules: ValueRules) -> Mapping[str, pl.DataType]:
+def direct_types(schema: Schema, dtypes: pl.Schema, names: list[str], rules: ValueRules) -> Mapping[str, pl.DataType]:
     """Return the types that Polars may parse into at once, by a column's place: it keeps their values, or refuses.
 
     Floats are to be looked at: ``are_exact``. Everything else is text first, and the last column always.
@@ -49,7 +49,7 @@ def direct_types(schema: Schema, names: list[str], rules: ValueRules) -> Mapping
         is_integer = isinstance(word, str) and "int" in word
         is_float = word in _EXACT and not rules.decimal_comma
         is_direct = (is_integer or is_float) and not rules.has_words and place < len(names) - 1
-        types[str(place)] = to_polars({name: word})[name] if is_direct and word else pl.String()
+        types[str(place)] = dtypes[name] if is_direct else pl.String()
     return types
 
 
@@ -64,12 +64,13 @@ def are_exact(frame: pl.DataFrame) -> bool:
     """Tell whether no float is infinite or so large that an integer may have been rounded to it."""
     import polars as pl
 
-    checks = []
-    for name, dtype in frame.schema.items():
-        if dtype.is_float():
-            limit = _EXACT["float32" if dtype == pl.Float32 else "float64"]
-            checks.append((pl.col(name).is_not_nan() & (pl.col(name).abs() >= limit)).any())
-    return not any(frame.select(each.alias(str(place)) for place, each in enumerate(checks)).row(0)) if checks else True
+    for column in frame:
+        if column.dtype.is_float():
+            limit = _EXACT["float32" if column.dtype == pl.Float32 else "float64"]
+            bounds = (column.min(), column.max())
+            if any(isinstance(bound, float) and abs(bound) >= limit for bound in bounds):
+                return False
+    return True
 
 
 def is_text(word: str) -> bool:
@@ -77,11 +78,10 @@ def is_text(word: str) -> bool:
     return word in ("string", "binary")
 
 
-def converted(texts: pl.Series, word: str, rules: ValueRules) -> pl.Series:
+def converted(texts: pl.Series, word: str, dtype: pl.DataType, rules: ValueRules) -> pl.Series:
     """Return values of the type ``word``; null where the text is null, blank (for types but text) or no such value."""
     import polars as pl
 
-    dtype = to_polars({"": word})[""]
     if texts.dtype == dtype or is_text(word):
         return texts.cast(dtype)
     stripped = bare(texts)

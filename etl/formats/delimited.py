@@ -131,7 +131,7 @@ class Csv:
                 yield from CsvRead(file, columns, buffer).chunks()
 
     def _buffer(self, opened: Any, file: FileOpener) -> TextBuffer:  # noqa: ANN401  any file object
-        stream = text_stream(decompressed(opened, file.path), file.path, self.options.encoding)
+        stream = text_stream(decompressed(opened, file.path), file.path, self.options.encoding, file.chunk_bytes)
         return TextBuffer(stream, file.chunk_bytes)
 
     def _start(self, file: FileOpener, schema: Schema | None) -> Start:

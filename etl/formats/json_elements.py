@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -50,14 +51,17 @@ class Document:
         import pyarrow.compute as pc
 
         first, last = int(starts[0]), int(ends[-1])
-        part = bytearray(self.content[first:last])
-        for place in self.broken:
-            if first <= place < last:
-                part[place - first] = 1  # as wrong inside a string as the line break is
-        elements = _slices(bytes(part).replace(b"\n", b" "), starts - first, ends - first)
-        whole = pa.LargeListArray.from_arrays(pa.array([0, len(elements)], pa.int64()), elements)
-        joined: bytes = pc.binary_join(whole, pa.scalar(b"\n", pa.large_binary()))[0].as_py()
-        return joined + b"\n"
+        part = self.content[first:last]
+        if broken := self.broken[bisect_left(self.broken, first) : bisect_left(self.broken, last)]:
+            marked = bytearray(part)
+            for place in broken:
+                marked[place - first] = 1  # as wrong inside a string as the line break is
+            part = bytes(marked)
+        elements = _slices(part.replace(b"\n", b" "), starts - first, ends - first)
+        nothing, line_end = (pa.scalar(text, pa.large_binary()) for text in (b"", b"\n"))
+        lines = pc.binary_join_element_wise(elements, line_end, nothing)
+        found: bytes = lines.buffers()[2].to_pybytes()
+        return found
 
     def line(self, place: int) -> int:
         """Return the number of the line on which a byte stands, from 1."""
@@ -199,8 +203,7 @@ def _slices(content: bytes, starts: pl.Series, ends: pl.Series) -> pa.LargeBinar
 
     if not len(starts):
         return pa.array([], pa.large_binary())
-    pairs = pl.DataFrame({"start": starts, "end": ends}).select(pl.concat_list("start", "end").explode())
-    offsets = pairs["start"].to_arrow()
+    offsets = pl.concat([starts, ends]).sort().to_arrow()
     pieces = pa.Array.from_buffers(
         pa.large_binary(), len(offsets) - 1, [None, offsets.buffers()[1], pa.py_buffer(content)]
     )

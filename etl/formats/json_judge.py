@@ -20,12 +20,12 @@ _NOTHING: Any = object()
 class Verdict:
     """What becomes of a row that is not rejected.
 
-    ``schema`` is the schema that holds the row: the very object that was given where nothing is new. ``wide`` are the
-    integer fields in which the row has a number beyond 2**53. ``line`` is what to parse instead of the row's own line,
-    None for that one.
+    ``row`` is None where something of it is rescued. ``schema`` is the schema that holds the row: the very object that
+    was given where nothing is new. ``wide`` are the integer fields in which the row has a number beyond 2**53. ``line``
+    is what to parse instead of the row's own line, None for that one.
     """
 
-    row: Mapping[str, Any]
+    row: Mapping[str, Any] | None
     schema: Schema
     wide: frozenset[str] = frozenset()
     line: bytes | None = None
@@ -37,12 +37,14 @@ def judge(line: str, known: Schema, wide: frozenset[str], contract: SchemaContra
     Raises Fault.
     """
     row = parse(line)
+    if contract.new_columns != "ignore":
+        checked(row)  # first of all, so that the rule does not depend on what else is wrong by now
     walk = _Walk(contract, set(wide))
     trees, kept, rescued = walk.fields(row, known, _Place("", 0, is_new=False))
     if rescued is not _NOTHING:
         kept = {**kept, RESCUED: text(rescued)}
     rewritten = None if rescued is _NOTHING and not walk.has_dropped else text(kept).encode()
-    return Verdict(row, trees, frozenset(walk.wide) - wide, rewritten)
+    return Verdict(row if rescued is _NOTHING else None, trees, frozenset(walk.wide) - wide, rewritten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class _Walk:
     def fields(self, row: dict[str, Any], known: Mapping[str, TypeTree], place: _Place) -> tuple[Any, Any, Any]:
         if isinstance(row, Doubled):
             raise doubled(row)
-        trees = known
+        trees: Any = known
         kept: dict[str, Any] = {}
         rescued: dict[str, Any] = {}
         for name, value in row.items():
@@ -82,7 +84,8 @@ class _Walk:
             if rest is not _NOTHING:
                 rescued[name] = rest
             if tree is not old or name not in known:
-                trees = {**trees, name: tree}
+                trees = dict(known) if trees is known else trees
+                trees[name] = tree
         self._check_missing(row, known, place)
         return trees, kept, rescued or _NOTHING
 
@@ -94,7 +97,7 @@ class _Walk:
         if self.contract.new_columns == "ignore":
             self.has_dropped = True
         elif self.contract.rescues and self.contract.new_columns in ("rescue", "evolve"):
-            rescued[name] = checked(value, place.depth)
+            rescued[name] = checked(value, place.depth + 1)
         else:
             path = place.below(name, is_new=True).path
             fails = self.contract.new_columns == "fail"

@@ -42,7 +42,7 @@ class Layout:
         self.wide = wide
         self.is_dirty = False
         self.known = {name: tree for name, tree in schema.items() if not (contract.rescues and name == RESCUED)}
-        self.patterns = Patterns(self.known, keeps_small=False)
+        self.patterns = Patterns(self.known, keeps_small=False, forbids_absence=contract.missing_columns != "null")
         self._types = pa.schema([pa.field(name, json_type(tree)) for name, tree in self.known.items()])
         self._converted = {name: tree for name, tree in self.known.items() if needs_conversion(tree)}
         self._unexpected = "ignore" if contract.new_columns == "ignore" else "error"

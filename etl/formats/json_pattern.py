@@ -2,7 +2,8 @@
 
 A pattern is made from the schema and from the order of names in a line that was looked at and fits. A line that
 matches none is not wrong, but needs a look of its own. Whatever matches is taken by pyarrow exactly, changes no schema
-and leaves no rest.
+and leaves no rest. Where lines have many orders, patterns let each name be absent, and overlook a comma too much or too
+few: that pyarrow refuses.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from etl.model import Schema, TypeTree
 
-_MOST_PATTERNS = 24
-_MOST_LEAVES = 400
+_MOST_EXACT = 6
+_MOST_PATTERNS = 16
+_MOST_LEAVES = 3_000
 
 _GAP = r"[ \t\r]*"
 _STRING = (
@@ -30,6 +32,13 @@ _STRING = (
 _EXPONENT = r"(?:[eE][+-]?[0-9]{1,2})?"
 _DAY = r"[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
 _CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,6})?"
+MOMENTS = {
+    "date": re.compile(_DAY),
+    "time": re.compile(_CLOCK),
+    "timestamp": re.compile(f"{_DAY}[T ]{_CLOCK}"),
+    "timestamp(UTC)": re.compile(f"{_DAY}[T ]{_CLOCK}(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])"),
+}
+"""Text that certainly is such a moment; there is more that is."""
 _SCALARS = {
     "null": "null",
     "string": _STRING,
@@ -37,10 +46,7 @@ _SCALARS = {
     "boolean": "true|false",
     "float64": rf"-?(?:0|[1-9][0-9]{{0,14}}){_EXPONENT}|-?(?:0|[1-9][0-9]*)\.[0-9]+{_EXPONENT}",
     "float32": r"-?(?:0|[1-9][0-9]{0,6})(?:\.[0-9]+)?(?:[eE][+-]?[12]?[0-9])?",
-    "date": f'"{_DAY}"',
-    "time": f'"{_CLOCK}"',
-    "timestamp": f'"{_DAY}[T ]{_CLOCK}"',
-    "timestamp(UTC)": f'"{_DAY}[T ]{_CLOCK}(?:Z|[+-](?:0[0-9]|1[0-3]):[0-5][0-9])"',
+    **{word: f'"{moment.pattern}"' for word, moment in MOMENTS.items()},
 }
 _PLAIN = rf"null|true|false|{_STRING}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?{_EXPONENT}"
 _ANY = (
@@ -57,16 +63,22 @@ _SMALL_DIGITS = 15
 class Patterns:
     """The patterns of one schema, learned from lines that fit. Shared by threads: adding one replaces the tuple.
 
-    ``keeps_small`` leaves integers near 2**53 and beyond for a closer look.
+    ``keeps_small`` leaves integers near 2**53 and beyond for a closer look, ``forbids_absence`` lines without a name.
     """
 
-    def __init__(self, schema: Schema, *, keeps_small: bool) -> None:
+    def __init__(self, schema: Schema, *, keeps_small: bool, forbids_absence: bool = False) -> None:
         self._schema = schema
         self._keeps_small = keeps_small
+        self._forbids_absence = forbids_absence
         self._orders: dict[str, tuple[str, ...]] = {}
         leaf_count = sum(len(leaves(tree)) for tree in schema.values())
         self._most = _MOST_PATTERNS if leaf_count <= _MOST_LEAVES else 0
         self._found: tuple[str, ...] = ()
+
+    @property
+    def are_known(self) -> bool:
+        """Tell whether there is a pattern yet: without one, every line needs a look."""
+        return bool(self._found)
 
     def unmatched(self, texts: pl.Series) -> pl.Series:
         """Return which of the lines (Boolean) no pattern matches."""
@@ -106,8 +118,10 @@ class Patterns:
         return True
 
     def _object(self, row: Mapping[str, Any] | None, fields: Mapping[str, TypeTree], path: str) -> str:
+        is_loose = len(self._found) >= _MOST_EXACT and not self._forbids_absence
         if row is not None:
-            self._orders[path] = tuple(row)
+            names = merged(self._orders.get(path, ()), tuple(row)) if is_loose else tuple(row)
+            self._orders[path] = names
         names = self._orders.get(path, ())
         given = row or {}
         members = (
@@ -115,7 +129,11 @@ class Patterns:
             + (self._value(given.get(name), fields[name], f"{path}.{name}") if name in fields else f"(?:{_ANY})")
             for name in names
         )
-        return rf"\{{{_GAP}" + f"{_GAP},{_GAP}".join(members) + rf"{_GAP}\}}"
+        if is_loose:
+            inside = "".join(f"(?:{member}{_GAP},?{_GAP})?" for member in members)
+        else:
+            inside = f"{_GAP},{_GAP}".join(members) + _GAP
+        return rf"\{{{_GAP}{inside}\}}"
 
     def _value(self, value: Any, tree: TypeTree, path: str) -> str:  # noqa: ANN401  any JSON
         if is_struct(tree):
@@ -138,3 +156,16 @@ class Patterns:
             number = f"-?{before}" + (rf"(?:\.[0-9]{{1,{scale}}})?" if scale else "")
             return f'{number}|"{number}"'
         return _SCALARS[word]
+
+
+def merged(order: tuple[str, ...], names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return ``order`` with the names that it lacks, each behind the one that it follows."""
+    found = list(order)
+    place = 0
+    for name in names:
+        if name in found:
+            place = found.index(name) + 1
+        else:
+            found.insert(place, name)
+            place += 1
+    return tuple(found)

@@ -53,7 +53,7 @@ def read_lines(lines: Lines, layout: Layout, places: Places) -> Chunk | None:
 
     if not lines.rows:
         return None
-    if lines.are_sound and not layout.is_dirty:
+    if lines.are_sound and not (layout.is_dirty and layout.patterns.are_known):
         try:
             table = layout.table(lines.content, lines.rows)
         except pa.ArrowInvalid:

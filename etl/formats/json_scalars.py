@@ -8,11 +8,11 @@ import struct
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from etl.formats.json_pattern import MOMENTS
 from etl.formats.json_tokens import Constant, Fault, Number, shown
 from etl.formats.json_values import convert_text
-from etl.schema import decimal_digits, format_type
+from etl.schema import decimal_digits
 
-_FRACTION_BITS = {"float32": 24, "float64": 53}
 _MOST_DIGITS = 400
 _DECIMAL_TEXT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _BITS = re.compile(r"(u?)int(\d+)")
@@ -49,21 +49,23 @@ def check(value: Any, word: str, path: str) -> None:  # noqa: ANN401  any JSON s
 
 
 def _check_number(number: Number, word: str, path: str) -> None:
-    if word in _FRACTION_BITS:
+    if word in ("float32", "float64"):
         _check_float(number, word, path)
-    elif digits := decimal_digits(word):
-        _check_decimal(str(number), digits, path)
     elif bits := _BITS.fullmatch(word):
         if not number.is_integer or (bits[1] and number.startswith("-")):
             raise Misfit(path, f"{shown(number)} is no {word}")
         most = 2 ** (int(bits[2]) - (0 if bits[1] else 1))
         if len(number) > _MOST_DIGITS or not (-most <= int(number) < most):
             raise Misfit(path, f"{shown(number)} is beyond {word}")
+    elif digits := decimal_digits(word):
+        _check_decimal(str(number), digits, path)
     else:
-        raise Misfit(path, f"{shown(number)} is no {format_type(word)}")
+        raise Misfit(path, f"{shown(number)} is no {word}")
 
 
 def _check_float(number: Number, word: str, path: str) -> None:
+    if number.is_integer:  # refused by every column, as a column's type may not depend on which row came first
+        _check_number(number, "int64", path)
     value = float(number)
     if word == "float32":
         try:
@@ -85,7 +87,9 @@ def _check_text(value: str, word: str, path: str) -> None:
         if not _DECIMAL_TEXT.fullmatch(value):
             raise Misfit(path, f"{shown(value)} is no {word}")
         _check_decimal(value, digits, path)
-    elif word in ("date", "timestamp", "timestamp(UTC)", "time"):
+    elif word in MOMENTS:
+        if MOMENTS[word].fullmatch(value):
+            return
         try:
             convert_text(pa.array([value], pa.string()), word, path)
         except pa.ArrowInvalid as exc:

@@ -147,7 +147,7 @@ class Sieve:
         layout = self._layout
         self._seen.add(number)
         try:
-            verdict = judge(line, layout.known, layout.wide, layout.contract)
+            verdict = judge(line.rstrip("\r\n"), layout.known, layout.wide, layout.contract)
         except DepthError as exc:
             # The parser here goes less deep than pyarrow's, to which depth is nothing in a part that is ignored.
             if not (layout.contract.new_columns == "ignore" and layout.takes(line.encode())):
@@ -162,7 +162,6 @@ class Sieve:
             self._drift(verdict.schema)
         if verdict.line is not None:
             self._rewritten[number] = verdict.line + b"\n"
-            return None if layout.contract.new_columns != "ignore" else verdict.row
         return verdict.row
 
     def rejects(self) -> pl.DataFrame | None:

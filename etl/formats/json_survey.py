@@ -46,7 +46,8 @@ class JsonSurvey:
     def patterns(self) -> Patterns:
         """The patterns of what is known now."""
         if self._patterns is None:
-            self._patterns = Patterns(self._inside, keeps_small=True)
+            forbids_absence = self._contract.missing_columns != "null"
+            self._patterns = Patterns(self._inside, keeps_small=True, forbids_absence=forbids_absence)
         return self._patterns
 
     @property
@@ -68,7 +69,7 @@ class JsonSurvey:
         """Judge a line by what is known, and let it evolve that."""
         known = self._inside
         try:
-            verdict = judge(line, known, self.found.wide, self._contract)
+            verdict = judge(line.rstrip("\r\n"), known, self.found.wide, self._contract)
         except DepthError:
             return None
         except Fault as exc:

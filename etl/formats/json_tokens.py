@@ -13,6 +13,8 @@ from etl.schema import MAX_DEPTH
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _TOO_DEEP = f"nests deeper than {MAX_DEPTH} levels"
 _SHOWN = 60
+_WORDS = {None: "null", True: "true", False: "false"}
+_quoted = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Fault(EtlError):  # noqa: N818  a verdict on a row, never reaches a user
@@ -87,7 +89,7 @@ def parse(line: str) -> dict[str, Any]:
 def _in_words(exc: json.JSONDecodeError) -> str:
     if exc.msg == "Extra data":
         return "more than one JSON value on a line"
-    message = exc.msg[0].lower() + exc.msg[1:].removesuffix(" at").replace(" starting at", "")
+    message = exc.msg[0].lower() + exc.msg[1:].removesuffix(" at").removesuffix(" starting")
     return f"no JSON object: {message} at character {exc.pos + 1}"
 
 
@@ -105,11 +107,11 @@ def _lone_surrogate(value: Any) -> str | None:  # noqa: ANN401  any JSON
 
 
 def checked(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  any JSON
-    """Return a value that is kept as it is. Raises Fault where it is no JSON, or too deep."""
+    """Return a value, ``depth`` levels below its row, as it is. Raises Fault where it is no JSON, or too deep."""
     if isinstance(value, Constant):
         raise Fault("syntax", f"{value} is no JSON")
     if isinstance(value, dict | list):
-        if depth >= MAX_DEPTH:
+        if depth > MAX_DEPTH and value != {}:
             raise Fault("syntax", _TOO_DEEP)
         if isinstance(value, Doubled):
             raise doubled(value)
@@ -131,7 +133,7 @@ def text(value: Any) -> str:  # noqa: ANN401  any JSON
         return "{" + ", ".join(f"{text(name)}: {text(below)}" for name, below in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
+    return _quoted(value) if isinstance(value, str) else _WORDS[value]
 
 
 def shown(value: Any) -> str:  # noqa: ANN401  any JSON

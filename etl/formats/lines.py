@@ -155,7 +155,7 @@ class LineCounter:
         with self._lock:
             place = lines = 0
             while place < offset:
-                if place not in self._known:
+                if self._known.get(place, (offset + 1, 0))[0] > offset:
                     end = min((start for start in self._known if place < start < offset), default=offset)
                     self._known[place] = (end, self._counted(place, end))
                 place, more = self._known[place]

@@ -65,7 +65,7 @@ class LogFormat:
         """Return what makes lines records, None where each line is one."""
         return Multiline(self.options.multiline.start) if self.options.multiline else None
 
-    def tasks(self, file: FileOpener, schema: Schema) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return one task per piece of a large plain file whose lines are records, one for any other."""
         fit = LogFit(self.way.parser, schema, self.contract, file.path)
         reading = LogReading(file, self.way)
@@ -107,4 +107,4 @@ class LogFormat:
 
 def _is_compressed(file: FileOpener) -> bool:
     with file.open() as stream:
-        return sniff(stream.read(4)) is not None
+        return sniff(stream.read(10)) is not None

@@ -12,7 +12,6 @@ from pydantic import Field
 from etl.errors import ConfigError
 from etl.formats.arrow_rows import Layout
 from etl.formats.arrow_types import Evolution
-from etl.formats.columnar import single_task
 from etl.formats.compressed import decompressed
 from etl.formats.contract import Chunk, FileOpener, Task
 from etl.formats.text_lines import Faulty, Piece, pieces
@@ -47,11 +46,11 @@ class Text:
         self.options = options or TextOptions()
         self._contract = contract
 
-    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:  # noqa: ARG002  text has no numbers
         """Return the one task of the file. Raises ConfigError for a ``line`` that is not text."""
         if schema.get("line", "string") != "string":
             raise ConfigError("`line` is text", where=file.path, hint="declare it as string, and cast what is in it")
-        return single_task(lambda: self._chunks(file, schema))
+        yield lambda: self._chunks(file, schema)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` with ``line``, having read the file: damage must not pass unseen."""
@@ -116,9 +115,10 @@ def _set_aside(piece: Piece, layout: Layout) -> Chunk:
 def _rejected(faulty: list[Faulty]) -> Any:  # noqa: ANN401  polars is imported late
     if not faulty:
         return None
-    return rejects(
+    found = rejects(
         [
             {"raw": each.raw, "_source_offset": each.start, "line": each.line, "rule": each.rule, "reason": each.reason}
             for each in faulty
         ]
     )
+    return found.drop("_source_file")

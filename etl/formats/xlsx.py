@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from pydantic import Field
 
 from etl.errors import ConfigError, UnreadableFileError
-from etl.formats.columnar import Batches, Columnar, Rows, damage, single_task
+from etl.formats.columnar import Batches, Columnar, Rows, damage
 from etl.formats.compressed import seekable
 from etl.formats.watched import Watched
 from etl.formats.xlsx_cells import cell_type, column
@@ -50,16 +50,15 @@ class Xlsx:
 
     def __init__(self, options: XlsxOptions | None = None, contract: SchemaContract = EVOLVE) -> None:
         self.options = options or XlsxOptions()
-        self._contract = contract
-        self._columnar = Columnar(self._rows)
+        self._columnar = Columnar(self._rows, contract)
 
-    def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
+    def tasks(self, file: FileOpener, schema: Schema, wide: frozenset[str] = frozenset()) -> Iterator[Task]:
         """Return the one task of the file."""
-        return single_task(lambda: self._columnar.chunks(file, schema, self._contract))
+        return self._columnar.tasks(file, schema, wide)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` with the other columns of the header, each with the type of its first value."""
-        return self._columnar.survey(file, known, self._contract)
+        return self._columnar.survey(file, known)
 
     @contextmanager
     def _rows(self, file: FileOpener, schema: Schema) -> Iterator[Rows]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.sources.again import files_again, is_again, records_of
 from etl.sources.file_units import FileUnits
 
 if TYPE_CHECKING:
@@ -13,12 +15,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """One unit of a batch. ``rows`` is None where it was not read yet; ``same_as`` names the file that it repeats."""
+    """One unit of a batch. ``rows`` is None where it was not read yet; ``same_as`` names the file that it repeats.
+
+    ``is_again``: rows of it that had been rejected, and not the file.
+    """
 
     path: str
     size_bytes: int | None = None
     rows: int | None = None
     same_as: str | None = None
+    is_again: bool = False
 
 
 def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
@@ -27,6 +33,8 @@ def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
     ``read`` is what the source said of its units in the manifest.
     """
     units: dict[str, Any] = planned.units
+    if is_again(units):
+        return _files_again(units)
     if "path" not in units:
         names = next((column for column in units.values() if isinstance(column, list)), [])
         return [InputFile(str(name)) for name in names]
@@ -38,3 +46,10 @@ def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
         for index, unit in enumerate(files.files)
     ]
     return listed + [InputFile(unit.path, unit.size_bytes, 0, unit.same_as) for unit in files.duplicates]
+
+
+def _files_again(units: dict[str, Any]) -> list[InputFile]:
+    """Return the files that rows of the quarantine came from; one that is read again as a whole with its size."""
+    rows = Counter(record.file for record in records_of(units) if record.file is not None and record.form != "file")
+    whole = [InputFile(unit.path, unit.size_bytes, is_again=True) for unit in files_again(units).files]
+    return [InputFile(path, None, count, is_again=True) for path, count in rows.items()] + whole

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from etl.balance import Tally
 from etl.config.faults import nearest
 from etl.errors import ConfigError, TransformError
 from etl.model import BatchPlan, ReadLimit
@@ -27,11 +29,15 @@ _FILES = 3
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Rows for looking at. ``is_past``: nothing new waits, so they are of the newest batch, read once more."""
+    """Rows for looking at. ``is_past``: nothing new waits, so they are of the newest batch, read once more.
+
+    ``rejected`` (``etl.rejects.reject_schema``) are those among the rows looked at that a run would set aside.
+    """
 
     frame: pl.DataFrame
     files: int
     is_past: bool
+    rejected: pl.DataFrame
 
 
 def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) -> Preview | None:
@@ -41,20 +47,23 @@ def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) ->
     """
     flow = pipeline.flow
     if at is not None:
-        flow = replace(flow, transforms=flow.transforms[: _place(flow.transforms, at) + 1])
+        flow = replace(flow, transforms=flow.transforms[: _place(flow.transforms, at) + 1], expectations=None)
     sight = look(pipeline, seam)
     planned, is_past = _input(sight)
     if planned is None:
         return None
 
-    def attempt(current: PlannedInput) -> pl.DataFrame:
+    def attempt(current: PlannedInput) -> tuple[pl.DataFrame, pl.DataFrame]:
         known = flow.source.survey(current, sight.known, seam.now())
         inputs = {flow.source_name: current}
         plan = BatchPlan(sight.next_id, seam.now(), inputs, {flow.source_name: known.schema}, pipeline.definition)
-        return _collect(first_rows(flow, current, plan, known).head(rows), pipeline.name)
+        tally = Tally()
+        frame = _collect(first_rows(flow, current, plan, known, tally).head(rows), pipeline.name)
+        return frame, tally.rejected.take().sort("_source_file", "_source_offset", maintain_order=True)
 
-    frame = attempt(planned) if is_past else with_current(sight, planned, attempt)
-    return Preview(frame, planned.files, is_past)
+    with closing(flow.source):
+        frame, rejected = attempt(planned) if is_past else with_current(sight, planned, attempt)
+    return Preview(frame, planned.files, is_past, rejected)
 
 
 def _input(sight: Sight) -> tuple[PlannedInput | None, bool]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.checkpoint.folder import choose_lease, find_checkpoint
 from etl.checkpoint.record import TornRecordError
-from etl.errors import CheckpointError, EtlError, TableStateError
+from etl.errors import CheckpointError, ConfigError, EtlError, TableStateError
 from etl.model import ReadLimit
 from etl.operations.failures import Failure, failure_of, read_failure
 from etl.operations.looking import look, upcoming
+from etl.operations.tables import scan_url
+from etl.sinks.quarantine import OPEN, ROLE
 
 if TYPE_CHECKING:
     from etl.checkpoint.commit_log import CommitEntry
@@ -26,6 +29,7 @@ class Status:
     ``state``: ``never run``, ``idle``, ``waiting`` (there is something to read), ``unfinished`` (a batch or a full
     refresh waits for the next run), ``running``, ``failed`` (the newest run did), ``refused`` (the next run would be),
     or ``unknown`` (the source cannot be listed). ``lag_files`` and ``lag_bytes`` are None where they are not known.
+    ``open_rows`` is how many rejected rows wait in the quarantine, None where that is not known.
     """
 
     pipeline: str
@@ -36,6 +40,15 @@ class Status:
     note: str
     last_batch: CommitEntry | None
     last_error: Failure | None
+    open_rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A committed batch in full: its entry, and what became of the rows of each input file."""
+
+    entry: CommitEntry
+    files: Mapping[str, Mapping[str, int]]
 
 
 def status_of(pipeline: Pipeline, seam: Seam) -> Status:
@@ -52,7 +65,26 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     state, note = _state(sight, is_held=is_held, failure=failure, lag_files=files)
     is_told = failure is not None and failure.message in trouble
     note = note or ("" if is_told else trouble)
-    return Status(pipeline.name, state, pipeline.sink.table, files, size_bytes, note, _last_batch(sight), failure)
+    last = _last_batch(sight)
+    waiting = _open_rows(pipeline, last, seam)
+    return Status(pipeline.name, state, pipeline.sink.table, files, size_bytes, note, last, failure, waiting)
+
+
+def _open_rows(pipeline: Pipeline, last: CommitEntry | None, seam: Seam) -> int | None:
+    """Return how many rejected rows wait: from the newest entry, or where that does not know it, from their table."""
+    side = None if last is None else last.sides.get(ROLE)
+    quarantine = pipeline.flow.quarantine
+    if side is None or quarantine is None or side.open_rows is not None:
+        return 0 if side is None else side.open_rows
+    import polars as pl
+
+    name = quarantine.sink.table
+    url = name if "/" in name else pipeline.project.table_url(name)
+    try:
+        rows = scan_url(pipeline.project, url, seam, name=name)
+        return int(rows.filter(pl.col("status") == OPEN).select(pl.len()).collect().item())
+    except EtlError:
+        return None
 
 
 def _without_sight(pipeline: Pipeline, seam: Seam, state: str, note: str, failure: Failure | None) -> Status:
@@ -104,6 +136,15 @@ def history(pipeline: Pipeline, seam: Seam) -> list[CommitEntry]:
     return [checkpoint.commits.read(batch_id) for batch_id in checkpoint.commits.log.revisions()]
 
 
+def batch_of(pipeline: Pipeline, seam: Seam, batch_id: int) -> Batch:
+    """Return a committed batch. Raises ConfigError where it is none, CheckpointError."""
+    checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
+    if checkpoint is None or batch_id not in checkpoint.commits.log.revisions():
+        raise ConfigError(f"batch {batch_id} is not committed", where=pipeline.name)
+    manifest = checkpoint.manifests.read(batch_id, checkpoint.manifests.log.revisions()[batch_id])
+    return Batch(checkpoint.commits.read(batch_id), manifest.files)
+
+
 def status_to_json(status: Status) -> dict[str, Any]:
     """Return a status as plain values, its last batch as ``etl history --json`` has it."""
     last = status.last_batch
@@ -113,6 +154,7 @@ def status_to_json(status: Status) -> dict[str, Any]:
         "table": status.table,
         "lag": {"files": status.lag_files, "bytes": status.lag_bytes},
         "note": status.note,
+        "quarantine": {"open": status.open_rows},
         "last_batch": None if last is None else {**asdict(last.result), "committed_at": last.committed_at},
         "last_error": None if status.last_error is None else asdict(status.last_error),
     }

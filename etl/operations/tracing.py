@@ -11,6 +11,7 @@ from etl.model import PROVENANCE_COLUMNS
 from etl.operations.files import files_of
 from etl.operations.looking import Onlooker, look
 from etl.operations.tables import scan_url
+from etl.sinks.quarantine import OPEN
 from etl.storage import open_storage
 
 if TYPE_CHECKING:
@@ -41,7 +42,11 @@ class VersionOrigin:
 
 @dataclass(frozen=True, slots=True)
 class FilePassage:
-    """A batch that took a file: what was read of it, which version the batch became (None: not committed yet)."""
+    """A batch that took a file: what was read of it, which version the batch became (None: not committed yet).
+
+    ``fates`` are what became of its rows; ``open_rows`` are those of them that wait in the quarantine.
+    ``is_again``: the batch read rows of the file that had been rejected before.
+    """
 
     path: str
     pipeline: str
@@ -51,6 +56,9 @@ class FilePassage:
     rows_read: int | None
     rows_in_table: int | None
     same_as: str | None = None
+    fates: dict[str, int] = field(default_factory=dict)
+    open_rows: int = 0
+    is_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +73,18 @@ class RowOrigin:
 
 
 class Trace:
-    """The origins of one table of a project. Changes nothing. Raises ConfigError where no pipeline writes it."""
+    """The origins of one table of a project, or of a quarantine. Changes nothing.
+
+    Raises ConfigError where no pipeline writes it.
+    """
 
     def __init__(self, workspace: Workspace, table: str) -> None:
         self._seam = Onlooker()
         self._workspace = workspace
         self._spec = workspace.writer_of(table)
+        sink = self._spec.sink
+        is_side = table in (sink.quarantine, sink.quarantine_url)
+        self._table_name, self._url = (sink.quarantine, sink.quarantine_url) if is_side else (sink.table, sink.url)
         self._sight: Sight = look(workspace.wired(self._spec.name, self._seam), self._seam)
 
     @property
@@ -87,13 +101,13 @@ class Trace:
         info = self._commit_info(version)
         batch_id = versions.get(version)
         if batch_id is None and info is None:
-            raise SinkError(f"has no version {version}, or its log was cleaned up", where=self._spec.sink.table)
+            raise SinkError(f"has no version {version}, or its log was cleaned up", where=self._table_name)
         operation = str((info or {}).get("operation", "WRITE"))
         if batch_id is None:
-            return VersionOrigin(self._spec.sink.table, version, operation)
+            return VersionOrigin(self._table_name, version, operation)
         entry = self._checkpoint.commits.read(batch_id)
         return VersionOrigin(
-            self._spec.sink.table,
+            self._table_name,
             version,
             operation,
             self._spec.name,
@@ -107,17 +121,18 @@ class Trace:
         """Return the batch that made each version."""
         commits = self._checkpoint.commits
         entries = [commits.read(batch_id) for batch_id in commits.log.revisions()]
-        return {version: entry.result.batch_id for entry in entries for version in entry.result.tables.values()}
+        tables = [(entry.result.batch_id, entry.result.tables.get(self._table_name)) for entry in entries]
+        return {version: batch_id for batch_id, version in tables if version is not None}
 
     def _newest(self, versions: dict[int, int]) -> int:
         names = self._table_storage().list("_delta_log")
         found = [int(name[:20]) for name in names if name[:20].isdigit() and name[20:] == ".json"]
         if not (found or versions):
-            raise ConfigError("the table has no version yet", where=self._spec.sink.table)
+            raise ConfigError("the table has no version yet", where=self._table_name)
         return max([*found, *versions])
 
     def _table_storage(self) -> Any:  # noqa: ANN401  a Storage
-        return open_storage(self._spec.sink.url, self._seam, self._workspace.project.storage_options)
+        return open_storage(self._url, self._seam, self._workspace.project.storage_options)
 
     def _commit_info(self, version: int) -> dict[str, Json] | None:
         """Return what the table itself says of a version, None where its log does not have it."""
@@ -141,18 +156,22 @@ class Trace:
 
     def file(self, path: str) -> list[FilePassage]:
         """Return every batch that took a file, oldest first. Raises ConfigError for a file that none took."""
-        text = self._explain(path).get("path", path)
+        text = str(self._explain(path).get("path", path))
         made = {batch_id: version for version, batch_id in self._versions().items()}
+        rejected = self._open_rows(text)
         passages = [
             FilePassage(
                 file.path,
                 self._spec.name,
                 batch_id,
-                self._spec.sink.table,
+                self._table_name,
                 made.get(batch_id),
                 file.rows,
                 self._rows_of(file.path, batch_id) if batch_id in made else None,
                 file.same_as,
+                self._fates(file.path, batch_id),
+                rejected.get(batch_id, 0),
+                file.is_again,
             )
             for batch_id in self._checkpoint.plans.log.revisions()
             for file in self._files(batch_id)
@@ -160,9 +179,26 @@ class Trace:
         ]
         if not passages:
             raise ConfigError(
-                "no batch took this file", where=path, hint=f"etl trace {self._spec.sink.table} --explain FILE says why"
+                "no batch took this file", where=path, hint=f"etl trace {self._table_name} --explain FILE says why"
             )
         return passages
+
+    def _fates(self, path: str, batch_id: int) -> dict[str, int]:
+        """Return what became of a file's rows in a batch; nothing where no manifest has decided."""
+        manifests = self._checkpoint.manifests
+        revision = manifests.log.revisions().get(batch_id)
+        return dict(manifests.read(batch_id, revision).files.get(path, {})) if revision else {}
+
+    def _open_rows(self, path: str) -> dict[int, int]:
+        """Return how many rows of a file wait in the quarantine, by the batch that rejected them."""
+        import polars as pl
+
+        sink, project = self._spec.sink, self._workspace.project
+        if not open_storage(sink.quarantine_url, self._seam, project.storage_options).list("_delta_log"):
+            return {}
+        rows = scan_url(project, sink.quarantine_url, self._seam, name=sink.quarantine)
+        waiting = rows.filter(pl.col("_source_file") == path, pl.col("status") == OPEN)
+        return dict(waiting.group_by("_batch_id").len().collect().iter_rows())
 
     def _rows_of(self, path: str, batch_id: int) -> int | None:
         """Return how many rows of a file's batch the table holds, None where it does not keep their origin."""
@@ -175,7 +211,7 @@ class Trace:
         return int(rows.filter(of_file).select(pl.len()).collect().item())
 
     def _table(self) -> pl.LazyFrame:
-        return scan_url(self._workspace.project, self._spec.sink.url, self._seam, name=self._spec.sink.table)
+        return scan_url(self._workspace.project, self._url, self._seam, name=self._table_name)
 
     def rows(self, condition: str) -> list[RowOrigin]:
         """Return the origin of the rows with ``COLUMN=VALUE``, the first twenty of them. Raises ConfigError."""
@@ -189,7 +225,7 @@ class Trace:
         if not set(PROVENANCE_COLUMNS) <= set(columns):
             raise ConfigError(
                 "the table does not keep where its rows came from",
-                where=self._spec.sink.table,
+                where=self._table_name,
                 hint="sink.provenance: true keeps it from the next batch on",
             )
         versions = {batch_id: version for version, batch_id in self._versions().items()}

@@ -24,7 +24,7 @@ from etl.sinks.delta_files import StagingPlan, describe_file, nan_observer, writ
 from etl.sinks.delta_log import Action, DeltaLog, Head
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_revision import TableRevision
-from etl.sinks.delta_types import from_delta_fields, merge_fields, to_delta_fields
+from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -134,11 +134,11 @@ class DeltaSink:
         given = rows.collect_schema()
         target = self._prepared[1] if self._prepared and self._prepared[0][1] == given else self.prepare(given)
         names = [name for name in target if name in given]
-        types = to_polars({name: target[name] for name in names})
+        types = to_polars(stored({name: target[name] for name in names}))
         look, nan_columns = nan_observer()
         seen = observed(rows, lambda frame: tally.add_of_files("written", rows_by_file(frame)))
         fitted = observed(_fit(seen.select(names), types), look)
-        files = self._write(batch_id, f"{attempt[:16]}-", fitted, frozenset(nan_columns))
+        files = self._write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
         return files
 
@@ -147,20 +147,22 @@ class DeltaSink:
         head = self._log.head()
         if head is None or self._is_replaced(head):
             return (), None
+        self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
         revision = TableRevision(self._log, head, edit, self._site.storage, self._site.storage_options)
         if not revision.removes:
-            return (), None
+            return (), Revision((), head.version, is_data_change=False) if revision.retypes else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
-        files = self._write(batch_id, f"{attempt[:16]}-old", rows, frozenset(nan_columns))
+        files = self._write(batch_id, f"{attempt[:16]}-old", rows, nan_columns)
         revision.check(sum(file.rows for file in files))
         found = Revision(revision.removes, head.version, revision.is_data_change)
         return tuple(replace(file, is_rewrite=True) for file in files), found
 
-    def _write(
-        self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: frozenset[str]
-    ) -> tuple[StagedFile, ...]:
-        """Write rows as files of an attempt and describe those that hold any; the others are removed."""
+    def _write(self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: set[str]) -> tuple[StagedFile, ...]:
+        """Write rows as files of an attempt and describe those that hold any; the others are removed.
+
+        ``nan_columns`` fills while the rows are written.
+        """
         plan = StagingPlan(
             self._site.url,
             f"{self._prefix(batch_id)}{name}",
@@ -172,7 +174,7 @@ class DeltaSink:
             f"{self._effect}.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
         )
         self._site.storage.sync(paths, effect=f"{self._effect}.sync")
-        files = self._describe(paths, nan_columns)
+        files = self._describe(paths, frozenset(nan_columns))
         for file in files:
             if not file.rows:
                 self._site.storage.remove(file.path, effect=f"{self._effect}.discard")

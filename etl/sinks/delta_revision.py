@@ -15,7 +15,7 @@ from etl.errors import BalanceError, SinkError
 from etl.schema import to_polars
 from etl.sinks.contract import Edit
 from etl.sinks.delta_log import DeltaLog, Head
-from etl.sinks.delta_types import from_delta_fields
+from etl.sinks.delta_types import from_delta_fields, stored
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,10 +26,14 @@ _MARKED_BY = "row_id"
 _FROM = "_source_file"
 _TEXT_LENGTH = 32
 _NEW = "_etl_new_"
+_DECLARE = "declare the column's type under `schema:` of the source"
 
 
 class TableRevision:
-    """What an edit takes out of one version of a table, and what it puts back."""
+    """What an edit takes out of one version of a table, and what it puts back.
+
+    ``retypes`` tells whether columns change their type, so that every file has to be written anew.
+    """
 
     def __init__(
         self, log: DeltaLog, head: Head, edit: Edit, storage: Storage, storage_options: Mapping[str, str]
@@ -38,13 +42,14 @@ class TableRevision:
         self._storage = storage
         self._options = dict(storage_options)
         self._partition_by = head.partition_columns
-        self._before = from_delta_fields(head.fields)
-        self._retypes = any(edit.schema.get(name, tree) != tree for name, tree in self._before.items())
+        self._before = stored(from_delta_fields(head.fields))
+        self._after = stored(edit.schema)
+        self.retypes = any(self._after.get(name, tree) != tree for name, tree in self._before.items())
         self._files = self._touched(log.live_files(head)) if self._has_work else []
 
     @property
     def _has_work(self) -> bool:
-        return bool(self._retypes or self._edit.files or self._edit.marks)
+        return bool(self.retypes or self._edit.files or self._edit.marks)
 
     @property
     def removes(self) -> tuple[str, ...]:
@@ -58,8 +63,14 @@ class TableRevision:
 
     def _touched(self, live: pl.DataFrame) -> list[dict[str, Any]]:
         """Return the files that hold rows to be changed: all for a type, else by their statistics, then their rows."""
+        if self._edit.files and _FROM not in self._before:
+            raise SinkError(
+                f"the table has no {_FROM}, by which the rows of a file are found",
+                where=self._storage.url,
+                hint="set `sink.provenance: true`, keep the column through the transforms and build the table anew",
+            )
         rows = live.to_dicts()
-        if self._retypes:
+        if self.retypes:
             return rows
         return [file for file in rows if self._may_touch(file) and self._touches(file)]
 
@@ -75,8 +86,6 @@ class TableRevision:
 
         rows = self._read(file)
         column, wanted = (_FROM, self._edit.files) if self._edit.files else (_MARKED_BY, self._edit.marks)
-        if column not in rows.collect_schema():
-            return False
         found = rows.filter(pl.col(column).is_in(list(wanted))).select(pl.len()).collect()
         return bool(found.item())
 
@@ -112,7 +121,7 @@ class TableRevision:
         """Return the rows in the types of the edit; columns that are new come last, null."""
         import polars as pl
 
-        wanted, given = to_polars(self._edit.schema), to_polars(self._before)
+        wanted, given = to_polars(self._after), to_polars(self._before)
         changed = [name for name in given if name in wanted and wanted[name] != given[name]]
         rows = rows.with_columns(pl.lit(None, wanted[name]).alias(name) for name in wanted if name not in given)
         if not changed:
@@ -178,13 +187,16 @@ def exactly(values: pl.Series, target: pl.DataType) -> pl.Series:
     """Return ``values`` as ``target``, nested too. Raises SinkError where one of them would change."""
     import polars as pl
 
-    found = values.cast(target, strict=True)
+    try:
+        found = values.cast(target, strict=True)
+    except pl.exceptions.PolarsError as exc:
+        raise SinkError(f"the column cannot become {target}", where=values.name, hint=_DECLARE) from exc
     if not found.cast(values.dtype, strict=False).equals(values, null_equal=True):
         back = found.cast(values.dtype, strict=False)
         changed = pl.DataFrame({"before": values, "back": back}).filter(pl.col("before").ne_missing(pl.col("back")))
         raise SinkError(
             f"the column cannot become {target}: it holds {changed['before'][0]}",
             where=values.name,
-            hint="declare the column's type under `schema:` of the source",
+            hint=_DECLARE,
         )
     return found

@@ -6,6 +6,7 @@ from typing import Any
 
 from etl.errors import SinkError
 from etl.model import Schema, TypeTree
+from etl.schema import is_list, is_struct, map_leaves
 
 Field = dict[str, Any]
 
@@ -52,23 +53,33 @@ _HOLDS = {
 }
 
 
+UNKNOWN_ITEMS = "etl.unknownItems"
+"""The key, in a field's metadata, that says: only empty lists so far; its items count as text until one has a type."""
+
+
 def to_delta_fields(schema: Schema) -> list[Field]:
     """Return Delta's fields for columns; those of unknown type (``null``) are left out until a value gives them one.
 
-    Raises SinkError where Delta has no type for a column.
+    A list of unknown items is one of text, and marked. Raises SinkError where Delta has no type for a column.
     """
     fields = []
     for name, tree in schema.items():
         delta_type = _to_delta(tree, name)
         if delta_type is not None:
-            fields.append({"name": name, "type": delta_type, "nullable": True, "metadata": {}})
+            metadata = {UNKNOWN_ITEMS: True} if _has_unknown_items(tree) else {}
+            fields.append({"name": name, "type": delta_type, "nullable": True, "metadata": metadata})
     return fields
+
+
+def _has_unknown_items(tree: TypeTree) -> bool:
+    """Tell whether a list, or one in its items, has items of unknown type; a struct marks its own fields."""
+    return isinstance(tree, dict) and "list" in tree and (tree["list"] == "null" or _has_unknown_items(tree["list"]))
 
 
 def _to_delta(tree: TypeTree, where: str) -> str | Field | None:
     if isinstance(tree, dict):
         if "list" in tree:
-            element = _to_delta(tree["list"], where)
+            element = "string" if tree["list"] == "null" else _to_delta(tree["list"], where)
             return None if element is None else {"type": "array", "elementType": element, "containsNull": True}
         inner = to_delta_fields({f"{name}": part for name, part in _members(tree).items()})
         return {"type": "struct", "fields": inner} if inner else None
@@ -88,7 +99,20 @@ def _members(tree: TypeTree) -> dict[str, TypeTree]:
 
 def from_delta_fields(fields: list[Field]) -> Schema:
     """Return the columns of Delta fields. Raises SinkError for a type that this library cannot write (map, variant)."""
-    return {field["name"]: _from_delta(field["type"], field["name"]) for field in fields}
+    found = {field["name"]: _from_delta(field["type"], field["name"]) for field in fields}
+    unknown = [field["name"] for field in fields if UNKNOWN_ITEMS in field.get("metadata", {})]
+    return {**found, **{name: map_leaves(found[name], lambda _: "null") for name in unknown}}
+
+
+def stored(schema: Schema) -> Schema:
+    """Return columns as files hold them: a list of unknown items, which are all empty, as one of text."""
+    return {name: _stored(tree) for name, tree in schema.items()}
+
+
+def _stored(tree: TypeTree) -> TypeTree:
+    if is_list(tree):
+        return {"list": "string" if tree["list"] == "null" else _stored(tree["list"])}
+    return {"struct": stored(tree["struct"])} if is_struct(tree) else tree
 
 
 def _from_delta(delta_type: str | Field, where: str) -> TypeTree:
@@ -123,6 +147,11 @@ def merge_fields(table: list[Field], rows: list[Field], where: str = "", *, may_
                 hint="rename one of them",
             )
         known = merged.get(name)
+        if known is not None and UNKNOWN_ITEMS in known.get("metadata", {}):
+            merged[name] = known if UNKNOWN_ITEMS in field["metadata"] else field
+            continue
+        if known is not None and UNKNOWN_ITEMS in field["metadata"]:
+            continue
         merged[name] = (
             field
             if known is None

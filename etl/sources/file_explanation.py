@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from etl.model import Json
+from etl.sources.file_discovery import FoundFile
 from etl.sources.file_ledger import BEFORE_START, FileLedger
 from etl.sources.file_listing import FileListing
 from etl.sources.file_names import to_text
 from etl.sources.file_selection import FileSelection
 
+Twin: TypeAlias = Callable[[FoundFile], "str | None"]
+"""Gives the file that was read with the same content, None where there is none or content does not count."""
 
-def explain(path: str, listing: FileListing, selection: FileSelection, ledger: FileLedger) -> dict[str, Json]:
+
+def explain(
+    path: str, listing: FileListing, selection: FileSelection, ledger: FileLedger, twin: Twin
+) -> dict[str, Json]:
     """Return the story of one path: ``path``, ``is_read``, ``reason``, and ``batch_id`` where one settled it."""
     told: dict[str, Json] = {"path": to_text(path)}
     if (origin := ledger.origin(path)) is not None:
@@ -20,7 +29,7 @@ def explain(path: str, listing: FileListing, selection: FileSelection, ledger: F
         if version is not None and not isinstance(found, str) and not version.is_same(found):
             told["reason"] = f"{told['reason']}; it has changed since"
         return told
-    return {**told, "is_read": False, "reason": _unread(path, listing, selection)}
+    return {**told, "is_read": False, "reason": _unread(path, listing, selection, twin)}
 
 
 def _settled(batch_id: int, same_as: str | None) -> dict[str, Json]:
@@ -31,12 +40,12 @@ def _settled(batch_id: int, same_as: str | None) -> dict[str, Json]:
     return {"is_read": True, "reason": f"known since batch {batch_id}", "batch_id": batch_id}
 
 
-def _unread(path: str, listing: FileListing, selection: FileSelection) -> str:
+def _unread(path: str, listing: FileListing, selection: FileSelection, twin: Twin) -> str:
     found = listing.look(path)
     if isinstance(found, str):
         return found
-    if path in selection.duplicates:
-        return f"the same content as {selection.duplicates[path].same_as}"
+    if (same_as := twin(found)) is not None:
+        return f"the same content as {same_as}"
     if wait_s := selection.wait_s(found):
         return f"not stable yet: must stay as it is for {wait_s:.1f} s more"
     return "waiting: a coming batch reads it"

@@ -28,11 +28,12 @@ BEFORE_START = -1
 
 
 class Version(NamedTuple):
-    """What a file was when it was read. ``etag`` is None where the filesystem has none."""
+    """What a file was when it was read. ``etag`` is None where there is none, ``proof`` where none is kept."""
 
     size_bytes: int
     modified_ns: int
     etag: str | None
+    proof: str | None = None
 
     def is_same(self, found: FoundFile) -> bool:
         """Tell whether a listing shows the same version: by ETag where both have one, else by size and time."""
@@ -66,6 +67,7 @@ class FileLedger:
         self._keeps_digests = keeps_digests
         self._names: dict[str, set[str]] = {}
         self._versions: dict[str, Version] = {}
+        self._former: dict[str, Version] = {}
         self._digests: dict[str, str] = {}
         self._pending: list[tuple[int, FileUnits]] = []
         self._is_loaded = False
@@ -124,13 +126,24 @@ class FileLedger:
         """Record that a plan was amended: the same files in other versions, or fewer; one left out is unknown again."""
         self._pending = [(batch_id, after if units == before else units) for batch_id, units in self._pending]
         for row in before.rows():
-            folder, name = split(from_text(row.path))
-            self._names.get(folder, set()).discard(name)
+            self._forget(row)
         self._record_all(after)
 
-    def record_start(self, files: Iterable[FoundFile]) -> None:
+    def _forget(self, row: UnitRow) -> None:
+        """Know of a file what was known before the newest batch."""
+        if row.digest is not None and self._digests.get(row.digest) == row.path:
+            del self._digests[row.digest]
+        path = from_text(row.path)
+        former = self._former.pop(path, None)
+        if former is not None:
+            self._versions[path] = former
+            return
+        self._versions.pop(path, None)
+        folder, name = split(path)
+        self._names.get(folder, set()).discard(name)
+
+    def record_start(self, units: FileUnits) -> None:
         """Record files as known without reading them, durably. *Repeat*: the first record stays."""
-        units = FileUnits.found(list(files))
         self._segments.write(START, _frame([(BEFORE_START, units)]))
         self._take_rows(self._segments.read([START]))
 
@@ -183,7 +196,9 @@ class FileLedger:
         folder, name = split(path)
         self._names.setdefault(folder, set()).add(name)
         if self._keeps_versions:
-            self._versions[path] = Version(row.size_bytes, row.modified_ns, row.etag)
+            if (former := self._versions.get(path)) is not None:
+                self._former[path] = former
+            self._versions[path] = Version(row.size_bytes, row.modified_ns, row.etag, row.digest)
         if self._keeps_digests and row.digest is not None and row.same_as is None:
             self._digests.setdefault(row.digest, row.path)
 

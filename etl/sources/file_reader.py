@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from etl.errors import SourceChangedError, UnreadableFileError
 from etl.formats.contract import CHUNK_BYTES, Chunk, FileOpener, Task
 from etl.model import Json
-from etl.rejects import rejects
+from etl.rejects import TAIL, rejects
 from etl.schema_contract import Survey
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_columns import FileColumns
@@ -21,6 +21,7 @@ from etl.sources.file_names import partitions
 from etl.sources.file_options import FileOptions
 from etl.sources.file_places import Places
 from etl.sources.file_survey import FileSurvey
+from etl.sources.file_tails import FileTails, Tail
 from etl.sources.file_units import FileUnits, UnitRow
 from etl.sources.parallel import in_order
 from etl.sources.read_ahead import ReadAhead
@@ -58,6 +59,8 @@ class FileReader:
         self._places = places
         self._chunk_bytes = max(1 << 16, min(CHUNK_BYTES, site.memory_bytes // _MEMORY_SHARE))
         self._contract = site.contract
+        self._tails = FileTails(options)
+        self._may_go_missing = options.ignore_missing and options.on_change != "replace_rows"
         self._formats = FileFormats(options.format, options.format_options, site.contract)
         self._ahead: ReadAhead[Piece] = ReadAhead()
 
@@ -137,11 +140,11 @@ class FileReader:
         found = None if known is None else replace(known, schema=inside)
         try:
             if unit.size_bytes:
-                found = self._formats.of(unit.path).survey(self._opener(unit), found)
+                found = self._formats.of(unit.path).survey(self._opener(unit, self._tail(unit)), found)
             else:
                 self._open(unit).close()
         except VanishedError:
-            if self._options.ignore_missing:
+            if self._may_go_missing:
                 return None
             raise
         found = found or Survey({})
@@ -174,11 +177,14 @@ class FileReader:
     def _tasks(self, unit: UnitRow, columns: FileColumns) -> Iterable[Task]:
         """Return the parts of a file. An empty one has no rows in any format; it is opened to see that it is so."""
         if (fault := columns.unreadable.get(unit.path)) is not None:
-            return [partial(_set_aside, fault)]
+            return [partial(_set_aside, fault, is_tail=unit.from_byte is not None)]
         if not unit.size_bytes:
             return [partial(_no_rows, partial(self._open, unit))]
         try:
-            return list(self._formats.of(unit.path).tasks(self._opener(unit), columns.inside(unit), columns.wide))
+            tail = self._tail(unit)
+            opener = self._opener(unit, tail)
+            tasks = self._formats.of(unit.path).tasks(opener, columns.inside(unit), columns.wide)
+            return list(tasks) if tail is None else [tail.task(task) for task in tasks]
         except VanishedError as exc:
             return [partial(_gone, exc)]
 
@@ -220,18 +226,30 @@ class FileReader:
             counts[index] = rows + (before if isinstance(before, int) else 0)
 
     def _note_missing(self, piece: Piece, counts: list[Json], reading: Reading) -> None:
-        """Record files that were gone before anything of them was read. Raises where they may not go missing."""
+        """Record files that were gone before anything of them was read. Raises where they may not go missing.
+
+        One whose earlier rows would go is planned anew, so that they stay.
+        """
         for index, gone in piece.missing:
-            if not self._options.ignore_missing or counts[index]:
+            if not self._may_go_missing or counts[index]:
                 raise gone
             missing = reading.units.setdefault("missing", [])
             if isinstance(missing, list) and gone.path not in missing:
                 missing.append(gone.path)
 
-    def _opener(self, unit: UnitRow) -> FileOpener:
+    def _tail(self, unit: UnitRow) -> Tail | None:
+        """Return the part of a file that has grown which is to be read, None for a whole file."""
+        return None if unit.from_byte is None else self._tails.tail_of(unit, partial(self._open, unit))
+
+    def _opener(self, unit: UnitRow, tail: Tail | None) -> FileOpener:
         modified_at = datetime.fromtimestamp(unit.modified_ns // 1_000_000_000, UTC)
-        open_it = partial(self._open, unit)
-        return FileOpener(unit.path, unit.size_bytes, open_it, self._chunk_bytes, modified_at=modified_at)
+        open_it, size_bytes = partial(self._open, unit), unit.size_bytes
+        if tail is not None:
+            open_it, size_bytes = partial(self._open_tail, unit, tail), len(tail.header) + tail.size_bytes
+        return FileOpener(unit.path, size_bytes, open_it, self._chunk_bytes, modified_at=modified_at)
+
+    def _open_tail(self, unit: UnitRow, tail: Tail) -> BinaryIO:
+        return tail.opened(self._open(unit))
 
     def _open(self, unit: UnitRow) -> BinaryIO:
         try:
@@ -260,12 +278,14 @@ def _no_rows(open_file: Callable[[], BinaryIO]) -> Iterator[Chunk]:
     return iter(())
 
 
-def _set_aside(fault: str) -> Iterator[Chunk]:
+def _set_aside(fault: str, *, is_tail: bool) -> Iterator[Chunk]:
     """Give one reject that stands for a file which cannot be read as a whole."""
     import polars as pl
 
     nothing = pl.Series("_source_offset", [], dtype=pl.Int64)
-    refused = rejects([{"form": "file", "rule": "unreadable_file", "reason": fault}])
+    refused = rejects(
+        [{"form": "file", "rule": "unreadable_file", "reason": fault, "context": TAIL if is_tail else None}]
+    )
     yield Chunk(pl.DataFrame(), 0, lambda: nothing, refused)
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from math import inf
 from operator import itemgetter
 
-from etl.errors import SourceError
+from etl.errors import SourceChangedError, SourceError
 from etl.model import ReadLimit
 from etl.seam import Seam
 from etl.sources.file_discovery import FoundFile
-from etl.sources.file_ledger import FileLedger
+from etl.sources.file_ledger import FileLedger, Version
 from etl.sources.file_names import from_text, to_text
 from etl.sources.file_options import FileOptions
 from etl.sources.file_units import FileUnits, UnitRow, unit_of
@@ -19,11 +19,17 @@ from etl.sources.file_units import FileUnits, UnitRow, unit_of
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What selection asks of the outside, a file at a time."""
+    """What selection asks of the outside, a file at a time.
+
+    ``digest`` is of the content, ``proof`` of what a file that may grow is known by; ``tail`` is where its new part
+    begins.
+    """
 
     refreshed: Callable[[FoundFile], FoundFile | None]
     digest: Callable[[FoundFile], str]
     rows: Callable[[FoundFile], int]
+    proof: Callable[[FoundFile], str]
+    tail: Callable[[FoundFile, Version], int]
 
 
 class FileSelection:
@@ -36,6 +42,7 @@ class FileSelection:
         self._ask = questions
         self._watched: dict[str, tuple[int, int]] = {}
         self._put_off: dict[str, tuple[int, int]] = {}
+        self._unchanged: dict[str, tuple[int, int]] = {}
         self.duplicates: dict[str, UnitRow] = {}
 
     def candidates(self, found: Iterable[FoundFile]) -> list[FoundFile]:
@@ -74,10 +81,12 @@ class FileSelection:
     def take(self, candidates: Iterable[FoundFile], limit: ReadLimit) -> FileUnits:
         """Return the first candidates within ``limit``, at least one unless all are gone or duplicates.
 
-        Every file is looked at once more; under ``identity: content`` it is read for its digest.
+        Every file is looked at once more; under ``identity: content`` it is read for its digest. One that changes
+        meanwhile is left for the next look.
         """
         taken: list[FoundFile] = []
         digests: list[str | None] = []
+        starts: list[int | None] = []
         fresh: dict[str, str] = {}
         self.duplicates = {path: row for path, row in self.duplicates.items() if self._ledger.holder(row.digest or "")}
         total_bytes = total_rows = 0
@@ -89,18 +98,30 @@ class FileSelection:
             file = self._ask.refreshed(listed)
             if file is None or (file is not listed and self.is_settled(file)):
                 continue
-            total_bytes += file.size_bytes
-            total_rows += 0 if limit.max_rows is None else self._ask.rows(file)
-            if taken and (total_bytes > max_bytes or total_rows > max_rows):
-                break
             try:
-                digest = self._digest(file, fresh) if self._options.identity == "content" else None
-            except FileNotFoundError:
+                start = self._start(file)
+                total_bytes += file.size_bytes - (start or 0)
+                total_rows += 0 if limit.max_rows is None else self._ask.rows(file)
+                if taken and (total_bytes > max_bytes or total_rows > max_rows):
+                    break
+                digest = self._digest(file, fresh)
+            except (FileNotFoundError, SourceChangedError):
                 continue
-            if file.path not in self.duplicates:
+            if file.path not in self.duplicates and file.path not in self._unchanged:
                 taken.append(file)
                 digests.append(digest)
-        return FileUnits.found(taken, digests, self.duplicates.values())
+                starts.append(start)
+        return FileUnits.found(taken, digests, self.duplicates.values(), starts)
+
+    def _start(self, file: FoundFile) -> int | None:
+        """Return where the new part of a file begins that has grown, None where it is read whole."""
+        former = self._ledger.version(file.path)
+        if self._options.on_change != "append_tail" or former is None:
+            return None
+        start = self._ask.tail(file, former)
+        if start == file.size_bytes:
+            self._unchanged[file.path] = (file.size_bytes, file.modified_ns)
+        return start or None
 
     def _is_due(self, file: FoundFile) -> bool:
         if self.is_settled(file):
@@ -111,7 +132,18 @@ class FileSelection:
                 where=to_text(file.path),
                 hint="`on_change: ignore` keeps the rows of the first version, `reingest` adds those of the new one",
             )
-        return not self._is_put_off(file) and (not self._options.stable_for or self.wait_s(file) == 0)
+        if self._is_put_off(file) or self._is_unchanged(file):
+            return False
+        return not self._options.stable_for or self.wait_s(file) == 0
+
+    def _is_unchanged(self, file: FoundFile) -> bool:
+        """Tell whether a file that has only another time was found to have nothing new."""
+        if not self._unchanged:
+            return False
+        if self._unchanged.get(file.path) == (file.size_bytes, file.modified_ns):
+            return True
+        self._unchanged.pop(file.path, None)
+        return False
 
     def put_off(self, units: Iterable[UnitRow]) -> None:
         """Leave files alone that could not be read, until they change or are no longer young."""
@@ -128,11 +160,13 @@ class FileSelection:
         return False
 
     def _digest(self, file: FoundFile, fresh: dict[str, str]) -> str | None:
-        """Return the digest of the content; content that is known makes the file a duplicate.
+        """Return what the file is known by; under ``identity: content`` known content makes it a duplicate.
 
         Empty files are all alike and say nothing: each is a file of its own.
         """
-        if file.size_bytes == 0:
+        if self._options.on_change == "append_tail":
+            return self._ask.proof(file)
+        if self._options.identity != "content" or file.size_bytes == 0:
             return None
         digest = self._ask.digest(file)
         same_as = self._ledger.holder(digest) or fresh.get(digest)

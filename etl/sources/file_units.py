@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from etl.errors import CheckpointError
-from etl.model import Json
+from etl.model import Json, Offset
 from etl.sources.file_discovery import FoundFile
 from etl.sources.file_names import to_text
 
 _COLUMNS = ("path", "size_bytes", "modified_ns")
-_OPTIONAL = ("etag", "digest")
+_OPTIONAL = ("etag", "digest", "from_byte")
 
 
 class UnitRow(NamedTuple):
-    """One file of a plan. ``path`` is text; ``same_as`` is the file whose content it repeats, where it is not read."""
+    """One file of a plan. ``path`` is text; ``same_as`` is the file whose content it repeats, where it is not read.
+
+    ``digest`` is that of the content, or what proves the file's first part once it has grown. Where it has, the batch
+    reads it from ``from_byte`` on.
+    """
 
     path: str
     size_bytes: int
@@ -24,6 +28,7 @@ class UnitRow(NamedTuple):
     etag: str | None = None
     digest: str | None = None
     same_as: str | None = None
+    from_byte: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +48,20 @@ class FileUnits:
 
     @classmethod
     def found(
-        cls, files: Sequence[FoundFile], digests: Sequence[str | None] = (), duplicates: Iterable[UnitRow] = ()
+        cls,
+        files: Sequence[FoundFile],
+        digests: Sequence[str | None] = (),
+        duplicates: Iterable[UnitRow] = (),
+        starts: Sequence[int | None] = (),
     ) -> FileUnits:
-        """Return the units of found files; ``digests`` of their contents are given for all of them or for none."""
+        """Return the units of found files; ``digests`` and ``starts`` are given for all of them or for none."""
         columns: dict[str, list[Any]] = {
             "path": [to_text(file.path) for file in files],
             "size_bytes": [file.size_bytes for file in files],
             "modified_ns": [file.modified_ns for file in files],
             "etag": [file.etag for file in files],
             "digest": list(digests),
+            "from_byte": list(starts),
         }
         return cls(_filled(columns), tuple(duplicates))
 
@@ -97,8 +107,14 @@ class FileUnits:
 
     @property
     def size_bytes(self) -> int:
-        """The bytes of all files together."""
-        return sum(self.columns["size_bytes"])
+        """The bytes that are read of all files together."""
+        sizes: list[int] = self.columns["size_bytes"]
+        return sum(sizes) - sum(start or 0 for start in self.columns.get("from_byte", ()))
+
+    def end_after(self, after: Offset | None) -> Offset:
+        """Return the offset after these units: running totals, for people and for order."""
+        before = {"files": 0, "batches": 0} | (after or {})
+        return {"files": _count(before, "files") + len(self), "batches": _count(before, "batches") + 1}
 
     def rows(self) -> Iterator[UnitRow]:
         """Return every file that the plan settles: those read, then the duplicates."""
@@ -126,7 +142,7 @@ def _filled(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
 
 def _rows(columns: Mapping[str, Any]) -> Iterator[UnitRow]:
     empty = [None] * len(columns["path"])
-    optional = [columns.get(name, empty) for name in (*_OPTIONAL, "same_as")]
+    optional = [columns.get(name, empty) for name in ("etag", "digest", "same_as", "from_byte")]
     return map(UnitRow._make, zip(*(columns[name] for name in _COLUMNS), *optional, strict=True))
 
 
@@ -134,3 +150,8 @@ def _foreign(reason: str) -> CheckpointError:
     return CheckpointError(
         f"units of a plan that are not those of files: {reason}", hint="restore the checkpoint folder from a backup"
     )
+
+
+def _count(offset: Offset, key: str) -> int:
+    value = offset[key]
+    return value if isinstance(value, int) else 0

@@ -30,7 +30,10 @@ class TransformSite:
 
 
 class Transform(Protocol):
-    """A pure step over the rows of a batch."""
+    """A pure step over the rows of a batch.
+
+    One that may make several rows of one says ``adds_rows = True``, one that may set rows aside ``keeps_rows = True``.
+    """
 
     @property
     def label(self) -> str:

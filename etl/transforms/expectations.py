@@ -91,7 +91,7 @@ class Expectations:
             if not rows:
                 continue
             if each.otherwise == "fail" and each.max_fraction is None:
-                raise self._failure(each, frame.filter(is_failed), rows)
+                raise self._failure(each, frame.filter(is_failed))
             if each.otherwise in ("drop", "quarantine"):
                 failed[place] = is_failed
                 kept = ~is_failed if kept is None else kept & ~is_failed
@@ -143,7 +143,7 @@ class Expectations:
             reason=pl.concat_str(reasons, separator="; ", ignore_nulls=True),
         ).cast(pl.Schema(types))
 
-    def _failure(self, each: ExpectationOptions, frame: pl.DataFrame, rows: int) -> TransformError:
+    def _failure(self, each: ExpectationOptions, frame: pl.DataFrame) -> TransformError:
         shown = frame.head(1).select(name for name in frame.columns if not name.startswith(("_", MASK))).to_dicts()[0]
         values = ", ".join(f"{name} {value!r}" for name, value in list(shown.items())[:_SHOWN_VALUES])
         place = self._expected.index(each)
@@ -152,15 +152,20 @@ class Expectations:
             origin = f" ({frame['_source_file'][0]}"
             origin += f":{frame['_source_offset'][0]})" if "_source_offset" in frame.columns else ")"
         return TransformError(
-            f"{each.name}: {rows} rows do not satisfy {each.check}; the first: {values}{origin}",
+            f"{each.name}: a row does not satisfy {each.check}: {values}{origin}",
             where=f"expect[{place}]",
             hint="mend the rows, or say otherwise: quarantine",
         )
 
-    def check(self, tally: Tally) -> None:
-        """Refuse a batch in which more rows failed than ``max_fraction`` allows. Raises QuarantineError."""
+    def check(self, tally: Tally, *, is_again: bool = False) -> None:
+        """Refuse a batch in which more rows failed than ``max_fraction`` allows. Raises QuarantineError.
+
+        Rows that come from the quarantine (``is_again``) may go back to it, however many they are.
+        """
         failed, asked = tally.failed(), tally.asked
         for each in self._expected:
+            if is_again and each.otherwise == "quarantine":
+                continue
             rows = failed.get(each.name, 0)
             if each.max_fraction is not None and rows > each.max_fraction * asked:
                 raise QuarantineError(

@@ -54,12 +54,15 @@ class Parse:
     def __init__(self, options: ParseOptions, site: TransformSite) -> None:
         self._options = options
         self._where = site.place(self.label)
-        schema: Schema = {
-            name: parse_type(text, where=self._where) for name, text in (options.columns or {}).items()
-        }
+        schema: Schema = {name: parse_type(text, where=self._where) for name, text in (options.columns or {}).items()}
         self._parser: ColumnParser = column_parser(
             options.format, options.format_options, schema or None, is_kept=options.keep, where=self._where
         )
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether a row that does not parse may have to be kept as it came from the source."""
+        return self._options.otherwise == "quarantine"
 
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return ``given`` and the columns. Raises ConfigError for a column that is no text, a name that is taken."""

@@ -66,6 +66,7 @@ class Python:
     """Calls the function; the difference in rows is counted as ``filtered`` or ``added``."""
 
     label = "python"
+    adds_rows: ClassVar[bool] = True
     options_model: ClassVar[type[PythonOptions]] = PythonOptions
 
     def __init__(self, options: PythonOptions, site: TransformSite) -> None:

@@ -29,6 +29,7 @@ class Explode:
     """Gives one row per element; an empty or missing list gives one row with null, so that no row is lost."""
 
     label = "explode"
+    adds_rows: ClassVar[bool] = True
     options_model: ClassVar[type[ExplodeOptions]] = ExplodeOptions
 
     def __init__(self, options: ExplodeOptions, site: TransformSite) -> None:
@@ -116,6 +117,7 @@ class Unpivot:
     """Gives a row per column of ``on``, with its name and its value; all of them have one type."""
 
     label = "unpivot"
+    adds_rows: ClassVar[bool] = True
     options_model: ClassVar[type[UnpivotOptions]] = UnpivotOptions
 
     def __init__(self, options: UnpivotOptions, site: TransformSite) -> None:

@@ -15,7 +15,8 @@ from etl.errors import FencedError, TableStateError
 from etl.model import Manifest
 from etl.seam import Seam
 from etl.sinks.contract import Sink, SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import object_store_options, open_storage
 from etl.testing import MemorySink
 from tests.servers import S3Bucket
@@ -131,11 +132,11 @@ def test_missing_names_the_files_that_are_not_there(setup: Setup) -> None:
 def test_discarding_loses_the_other_attempts_alone(setup: Setup) -> None:
     sink = setup.open()
     loser, winner = staged(sink, 0, [1], "a"), staged(sink, 0, [1], "b")
-    sink.discard(0, winner.attempt)
+    sink.discard(0, [file.path for file in winner.tables["main"]])
     assert sink.missing(loser) == [file.path for file in loser.tables["main"]]
     assert sink.missing(winner) == []
     sink.commit(winner, {})
-    sink.discard(0, winner.attempt)
+    sink.discard(0, [file.path for file in winner.tables["main"]])
     assert setup.ids() == Counter({1: 1})
 
 

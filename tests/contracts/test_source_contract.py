@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import polars as pl
@@ -11,6 +12,7 @@ import pytest
 
 from etl.balance import Tally
 from etl.model import PlannedInput, ReadLimit
+from etl.schema_contract import Survey
 from etl.sources.contract import Source, SourceSite
 from etl.sources.file_options import FileOptions
 from etl.sources.files import FileSource
@@ -65,6 +67,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
 
 
 NO_LIMIT = ReadLimit()
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def latest(source: Source, after: PlannedInput | None, limit: ReadLimit = NO_LIMIT) -> PlannedInput:
@@ -74,8 +77,8 @@ def latest(source: Source, after: PlannedInput | None, limit: ReadLimit = NO_LIM
 
 
 def ids(source: Source, planned: PlannedInput) -> list[int]:
-    schema = source.infer(planned, None)
-    return source.read(planned, schema, (), Tally()).rows.collect()["id"].to_list()
+    known = source.survey(planned, None, NOW)
+    return source.read(planned, known, (), Tally()).rows.collect()["id"].to_list()
 
 
 def test_nothing_new_is_none(setup: Setup) -> None:
@@ -117,11 +120,11 @@ def test_reading_again_gives_the_same_rows_each_counted_as_read(setup: Setup) ->
     setup.add(1, [3])
     source = setup.open()
     planned = latest(source, None)
-    schema = source.infer(planned, None)
-    assert schema == {"id": "int64"}
+    known = source.survey(planned, None, NOW)
+    assert known == Survey({"id": "int64"})
     for _ in range(2):
         tally = Tally()
-        reading = source.read(planned, schema, ("_source_file", "_source_offset", "_source_modified_at"), tally)
+        reading = source.read(planned, known, ("_source_file", "_source_offset", "_source_modified_at"), tally)
         frame = reading.rows.collect()
         assert frame["id"].to_list() == [1, 2, 3]
         assert frame.columns == ["id", "_source_file", "_source_offset", "_source_modified_at"]

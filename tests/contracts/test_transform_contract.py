@@ -42,6 +42,10 @@ CASES: dict[str, list[Any]] = {
     "explode": [["tags"]],
     "unnest": [["place"]],
     "unpivot": [{"on": ["jan", "feb"], "index": ["id"]}, {"on": ["jan", "feb"], "variable_name": "month"}],
+    "parse": [
+        {"column": "name", "format": {"regex": "(?P<letter>[ab])"}},
+        {"column": "name", "format": "lines", "keep": False, "otherwise": "null"},
+    ],
     "sql": ["SELECT * EXCLUDE (tags), id + 1 AS next FROM input WHERE id > 2 OR name IS NULL"],
     "python": ["shop:cheap", "shop.deep.nested:twice"],
 }

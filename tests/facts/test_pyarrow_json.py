@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from pyarrow import json as pj
 
@@ -107,3 +109,49 @@ def test_inference_guesses_moments_and_takes_large_integers_as_floats() -> None:
     assert pa.types.is_timestamp(parse(b'{"n":"2024-01-01"}').schema.field("n").type)
     assert parse(b'{"n":9223372036854775808}').schema.field("n").type == pa.float64()
     assert parse(b'{"n":1}\n{"n":1.5}').schema.field("n").type == pa.float64()
+
+
+@pytest.mark.parametrize("value", ["NaN", "-NaN", "Infinity", "-Infinity", "Inf"])
+def test_tokens_that_are_no_json_are_taken_for_floats_and_infer_as_such(value: str) -> None:
+    piece = b'{"n":' + value.encode() + b"}"
+    assert not math.isfinite(parse(piece, column(pa.float64())).column("n")[0].as_py())
+    assert parse(piece).schema == column(pa.float64())
+    with pytest.raises(pa.ArrowInvalid):
+        parse(piece, column(pa.int64()))
+
+
+def test_min_and_max_pass_over_nan_and_a_sum_does_not() -> None:
+    values = pa.array([1.0, math.nan])
+    assert pc.min_max(values).as_py() == {"min": 1.0, "max": 1.0}
+    assert math.isnan(pc.sum(values).as_py())
+
+
+def test_carriage_return_inside_an_object_is_a_blank() -> None:
+    assert parse(b'{"n":\r1}\r\n{"n":2}\r\n', column(pa.int64())).column("n").to_pylist() == [1, 2]
+
+
+def test_names_that_stand_twice_are_seen_when_inferring_and_not_where_they_are_ignored() -> None:
+    with pytest.raises(pa.ArrowInvalid, match="specified twice"):
+        parse(b'{"z":{"a":1,"a":2}}')
+    assert parse(b'{"n":1,"z":1,"z":2}', column(pa.int64()), "ignore").num_rows == 1
+
+
+@pytest.mark.parametrize("value", [b'"+1"', b'"01"', b"1e2", b"1.200"])
+def test_decimals_are_read_from_text_and_with_exponents_and_zeros_at_the_end(value: bytes) -> None:
+    assert parse(b'{"n":' + value + b"}", column(pa.decimal128(5, 2))).num_rows == 1
+
+
+@pytest.mark.parametrize("unexpected", ["infer", "ignore", "error"])
+def test_nesting_of_100_000_levels_kills_the_process_only_when_inferring(unexpected: str) -> None:
+    code = f"""if True:
+        import pyarrow as pa, pyarrow.json as pj
+        line = b'{{"m":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
+        options = pj.ParseOptions(pa.schema([("n", pa.int64())]), unexpected_field_behavior={unexpected!r})
+        read = pj.ReadOptions(use_threads=False, block_size=len(line) + 1)
+        try:
+            pj.read_json(pa.BufferReader(line), read_options=read, parse_options=options)
+        except pa.ArrowInvalid:
+            pass
+        """
+    status = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode
+    assert (status < 0) == (unexpected == "infer")

@@ -16,6 +16,7 @@ from typing import Any
 import deltalake  # noqa: F401  imported before the fork, so that a child starts at once
 import polars as pl
 import pyarrow.parquet  # noqa: F401
+import sqlglot  # noqa: F401
 from polars.io.partition import FileProviderArgs  # noqa: F401
 
 from etl.checkpoint.generations import newest_generation, records_of
@@ -27,15 +28,34 @@ from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
-from etl.storage import LocalStorage
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.quarantine import ROLE, Quarantine
+from etl.sources.contract import Source
+from etl.storage import LocalStorage, Storage
 from etl.testing import FailingSeam, MemorySource, memory_pipeline
+from etl.transforms.expectations import ExpectationOptions, Expectations
 
 KNOWN_ROWS: list[list[dict[str, Any]]] = [
     [{"id": 1, "kind": "a", "amount": 1.5}, {"id": 2, "kind": "b", "amount": None}],
     [{"id": 3, "kind": "a", "amount": 3.5}, {"id": 3, "kind": "a", "amount": 3.5}],
     [{"id": 4, "kind": "b", "amount": 4.5, "note": "new"}],
 ]
+SIZES: list[list[float]] = [[1, 2], [3, 3], [4.5]]
+"""A column of the rows in memory, of whole numbers until the last batch: then every file of the table is rewritten."""
+
+FAILING_ROWS: list[dict[str, Any]] = [{"id": 91 + number, "kind": "z", "amount": None} for number in range(3)]
+"""A row of each batch that no expectation lets pass."""
+
+REJECTED_ROWS: list[list[dict[str, Any]]] = [
+    [{"raw": b'{"id": 5,', "_source_offset": 99, "line": 3, "rule": "syntax", "reason": "cut off"}],
+    [],
+    [{"raw": b"\xff", "_source_offset": number, "rule": "encoding", "reason": "no text"} for number in (98, 99)],
+]
+"""What the source in memory rejects by itself, batch by batch."""
+
+
+EXPECTED = ExpectationOptions(name="known_kind", check="kind <> 'z'")
 
 
 def table_sink(folder: Path, seam: Seam, partition_by: Sequence[str] = ("kind",)) -> DeltaSink:
@@ -43,6 +63,25 @@ def table_sink(folder: Path, seam: Seam, partition_by: Sequence[str] = ("kind",)
     table = folder / "table"
     site = SinkSite("table", str(table), LocalStorage(table, seam), seam, provenance=PROVENANCE_COLUMNS)
     return DeltaSink(DeltaOptions(path=str(table), partition_by=list(partition_by)), site)
+
+
+def quarantine_sink(folder: Path, seam: Seam) -> DeltaSink:
+    """Return the Delta table ``folder/quarantine``."""
+    table = folder / "quarantine"
+    site = SinkSite("quarantine", str(table), LocalStorage(table, seam), seam, {}, PROVENANCE_COLUMNS, ROLE)
+    return DeltaSink(DeltaOptions(path=str(table)), site)
+
+
+def watched_pipeline(folder: Path, seam: Seam, source: Source, checkpoint: Storage) -> Pipeline:
+    """Return a source into ``folder/table``, what is rejected into ``folder/quarantine``, one unit a batch."""
+    return memory_pipeline(
+        source,
+        table_sink(folder, seam),
+        checkpoint,
+        system=PROVENANCE_COLUMNS,
+        expectations=Expectations([EXPECTED]),
+        quarantine=Quarantine(quarantine_sink(folder, seam)),
+    )
 
 
 def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
@@ -54,17 +93,16 @@ def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
     checkpoint = LocalStorage(folder / "checkpoint", seam)
     options = FileOptions(path="in/*.ndjson", after_commit=ArchiveTo(archive="archive"))
     source = FileSource(options, None, SourceSite("source", folder, checkpoint.at("sources/source"), seam))
-    return memory_pipeline(source, table_sink(folder, seam), checkpoint, system=PROVENANCE_COLUMNS)
+    return watched_pipeline(folder, seam, source, checkpoint)
 
 
 def memory_rows(folder: Path, seam: Seam) -> Pipeline:
-    """Return three batches of known rows, the last with a new column, into the Delta table ``folder/table``."""
+    """Return three batches of known and of rejected rows, the last with a new column and a type that is wider."""
     source = MemorySource()
-    for frame in KNOWN_ROWS:
-        source.add(frame)
-    return memory_pipeline(
-        source, table_sink(folder, seam), LocalStorage(folder / "checkpoint", seam), system=PROVENANCE_COLUMNS
-    )
+    for number, rows in enumerate(KNOWN_ROWS):
+        sized = [{**row, "size": size} for row, size in zip(rows, SIZES[number], strict=True)]
+        source.add([*sized, FAILING_ROWS[number]], rejected=REJECTED_ROWS[number])
+    return watched_pipeline(folder, seam, source, LocalStorage(folder / "checkpoint", seam))
 
 
 def refreshed_files(folder: Path, seam: Seam) -> Pipeline:

@@ -18,7 +18,8 @@ from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import ObjectStorage, fsspec_options, object_store_options
 from etl.testing import MemorySource, memory_pipeline
 from tests.faults.s3_proxy import FaultyS3, Rule

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from tests.faults.crash_lab import KNOWN_ROWS
-from tests.readers import table_rows
+from tests.faults.crash_lab import FAILING_ROWS, KNOWN_ROWS, REJECTED_ROWS, SIZES
+from tests.readers import committed_files, table_rows
 
 FAILURES = ("kill_before", "kill_after", "error_before", "error_after", "torn", "full")
-SLOW = {(failure, "files") for failure in FAILURES if failure != "kill_before"}
-"""Run by `make slow`: the same walk with another source; `memory` has every failure in each run of the tests."""
+QUICK = {("kill_after", "memory"), ("torn", "memory"), ("kill_before", "files")}
+"""Run each time; `make slow` runs every failure with both sources."""
 
 
 class Lab:
     """The forking process: one request, one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.faults.crash_lab") -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.crash_lab"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
     def run(self, folder: Path, pipeline: str, at: int | str = 0, failure: str = "kill_before") -> dict[str, Any]:
@@ -61,20 +61,44 @@ def prepare(folder: Path, pipeline: str) -> None:
     if pipeline == "files":
         (folder / "in").mkdir()
         for number, rows in enumerate(KNOWN_ROWS):
-            (folder / "in" / f"{number}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            lines = [json.dumps(row) + "\n" for row in (*rows, FAILING_ROWS[number])]
+            (folder / "in" / f"{number}.ndjson").write_text("".join(lines))
 
 
-def expected() -> Counter[str]:
-    """Return the multiset of what the table must hold."""
-    return Counter(
-        json.dumps([row["id"], row["kind"], row["amount"], row.get("note")]) for rows in KNOWN_ROWS for row in rows
-    )
+def expected(pipeline: str = "memory") -> Counter[str]:
+    """Return the multiset of what both tables must hold."""
+    return Counter(_main_rows(pipeline) + _rejected_rows(pipeline))
+
+
+def _main_rows(pipeline: str) -> list[str]:
+    rows = [row for batch in KNOWN_ROWS for row in batch]
+    sizes = [size for batch in SIZES for size in batch] if pipeline == "memory" else [None] * len(rows)
+    values = zip(rows, sizes, strict=True)
+    return [_main_row({**row, "size": None if size is None else float(size)}) for row, size in values]
+
+
+def _main_row(row: dict[str, Any]) -> str:
+    return json.dumps(["table", row["id"], row["kind"], row["amount"], row.get("note"), row.get("size")])
+
+
+def _rejected_rows(pipeline: str) -> list[str]:
+    """Return what the quarantine must hold: of the files only what an expectation refuses, of memory all."""
+    refused = [{"rule": "known_kind", "reason": "known_kind: kind <> 'z'", "_batch_id": number} for number in range(3)]
+    own = [{**row, "_batch_id": number} for number, rows in enumerate(REJECTED_ROWS) for row in rows]
+    return [_rejected_row(row) for row in (*refused, *(own if pipeline == "memory" else ()))]
+
+
+def _rejected_row(row: dict[str, Any]) -> str:
+    offset = row.get("_source_offset") if row["rule"] != "known_kind" else None
+    return json.dumps(["quarantine", row["_batch_id"], row["rule"], row["reason"], offset, row.get("status", "open")])
 
 
 def found(folder: Path) -> Counter[str]:
-    """Return the multiset of what an independent reader finds in the table."""
-    rows = table_rows(folder / "table")
-    return Counter(json.dumps([row["id"], row["kind"], row["amount"], row.get("note")]) for row in rows)
+    """Return the multiset of what an independent reader finds in the tables."""
+    rejected = table_rows(folder / "quarantine")
+    ids = [row["row_id"] for row in rejected]
+    assert len(set(ids)) == len(ids)
+    return Counter([*map(_main_row, table_rows(folder / "table")), *map(_rejected_row, rejected)])
 
 
 def finish(lab: Lab, folder: Path, pipeline: str) -> int:
@@ -92,7 +116,7 @@ def effects(folder: Path) -> list[str]:
 
 
 EVERY_CASE = [
-    pytest.param(failure, pipeline, marks=pytest.mark.slow if (failure, pipeline) in SLOW else ())
+    pytest.param(failure, pipeline, marks=() if (failure, pipeline) in QUICK else pytest.mark.slow)
     for failure in FAILURES
     for pipeline in ("memory", "files")
 ]
@@ -113,11 +137,11 @@ def test_every_row_lands_once_when_a_run_fails_at_any_effect(
         if failure.startswith("kill"):
             assert has_survived or ended["signal"] == 9
         assert finish(lab, folder, pipeline) == 1, f"effect {at}"
-        assert found(folder) == expected(), f"effect {at}"
+        assert found(folder) == expected(pipeline), f"effect {at}"
         assert stray_files(folder) == [], f"effect {at}"
         if has_survived:
             break
-    assert at > 40
+    assert at > 75
 
 
 def crash_twice(lab: Lab, folder: Path, first: int | str) -> int:
@@ -137,26 +161,41 @@ def crash_twice(lab: Lab, folder: Path, first: int | str) -> int:
             return second
 
 
-@pytest.mark.parametrize("first", ["manifest.put.publish", "table.commit.publish"])
+LAST_BATCH = {
+    "manifest": ("manifest.put.publish", 3),
+    "schema": ("schema.put.publish", 2),
+    "commit of the quarantine": ("table.commit.publish", 5),
+    "commit of the table": ("table.commit.publish", 6),
+}
+"""Moments of the batch that rewrites the table: the name of the effect, and which of that name."""
+
+
+@pytest.mark.parametrize("first", LAST_BATCH)
 def test_every_row_lands_once_when_the_recovery_is_killed_at_any_effect(lab: Lab, tmp_path: Path, first: str) -> None:
-    assert crash_twice(lab, tmp_path, first) > 20
+    prepare(tmp_path / "whole", "memory")
+    lab.run(tmp_path / "whole", "memory")
+    name, number = LAST_BATCH[first]
+    places = [at for at, effect in enumerate(effects(tmp_path / "whole"), 1) if effect == name]
+    assert crash_twice(lab, tmp_path, places[number - 1]) > 5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(1, 60, 2))
+@pytest.mark.parametrize("first", range(1, 82, 3))
 def test_every_row_lands_once_when_two_runs_are_killed_at_any_effects(lab: Lab, tmp_path: Path, first: int) -> None:
     assert crash_twice(lab, tmp_path, first) > 4
 
 
 def stray_files(folder: Path) -> list[str]:
-    """Return data files that no version of the table refers to, and temporary files of the checkpoint.
+    """Return data files that no version of the tables ever referred to, and temporary files of the checkpoint.
 
     Those in ``_delta_log`` may belong to another writer of the table, and are swept when they are an hour old.
     """
-    import deltalake
-
-    table = deltalake.DeltaTable(str(folder / "table"))
-    referred = {uri.removeprefix("file://") for uri in table.file_uris()}
-    lying = {str(path) for path in (folder / "table").rglob("*.parquet") if "_delta_log" not in path.parts}
+    referred = {path for name in ("table", "quarantine") for path in committed_files(folder / name)}
+    lying = {
+        str(path)
+        for name in ("table", "quarantine")
+        for path in (folder / name).rglob("*.parquet")
+        if "_delta_log" not in path.parts
+    }
     temporary = {str(path) for path in folder.rglob(".tmp-*") if "_delta_log" not in path.parts}
     return sorted((lying - referred) | temporary)

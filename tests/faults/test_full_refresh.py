@@ -17,7 +17,7 @@ from etl.checkpoint.refreshing import begin_generation
 from etl.engine import open_runner, run
 from etl.errors import FencedError, LeaseHeldError
 from etl.operations.refreshing import begin_refresh
-from etl.progress import Silent
+from etl.progress import Silent, Stopwatch
 from etl.seam import Seam
 from etl.storage import LocalStorage
 from tests.faults.crash_lab import refreshed_files
@@ -86,6 +86,7 @@ def test_a_full_refresh_keeps_the_records_of_its_generation_apart(home: Path) ->
         "lease.lock",
         "manifests",
         "offsets",
+        "schemas",
     ]
     assert {path: path.read_bytes() for path in before} == before
     identity = json.loads((home / "checkpoint" / "pipeline.2.json").read_text())
@@ -187,7 +188,7 @@ def test_a_runner_of_the_old_generation_is_fenced_by_the_table_alone(template: P
         for newer in (home / "checkpoint" / "epochs").glob("000000000[3-9].json"):
             newer.unlink()
         with pytest.raises(FencedError, match="a full refresh took the place of this checkpoint's batches"):
-            runner._carry_out(plan, None)
+            runner._carry_out(plan, Stopwatch(Seam()))
     assert found(home) == NEW_ROWS
 
 

@@ -16,6 +16,7 @@ from etl.model import BatchResult
 from etl.progress import Silent
 from etl.seam import Seam
 from tests.faults.crash_lab import KNOWN_ROWS, memory_rows
+from tests.faults.test_crash_at_every_step import expected, found, stray_files
 from tests.readers import table_rows
 
 ALL_IDS = [1, 2, 3, 3, 4]
@@ -155,7 +156,8 @@ def test_run_sets_a_torn_commit_entry_aside_and_records_it_again_from_the_table(
     results = run_all(tmp_path)
     assert [result.batch_id for result in results] == [2]
     after = json.loads(entry.read_text())
-    assert after["body"]["result"]["tables"] == before["body"]["result"]["tables"] == {"table": 2}
+    assert after["body"]["result"]["tables"] == before["body"]["result"]["tables"]
+    assert after["body"]["result"]["tables"] == {"table": 2, "quarantine": 2}
     assert ids(tmp_path) == ALL_IDS
 
 
@@ -172,23 +174,27 @@ def test_run_refuses_a_record_of_an_unknown_format_version(tmp_path: Path) -> No
 
     run_all(tmp_path)
     entry = newest(tmp_path, "commits")
-    body = entry.read_text().rpartition(',\n "checksum"')[0].replace('"version": 1', '"version": 2')
+    body = entry.read_text().rpartition(',\n "checksum"')[0].replace('"version": 2', '"version": 3')
     entry.write_text(f'{body},\n "checksum": "{_digest(body)}"}}\n')
     error = refused(tmp_path)
-    assert "format version 2" in error.message
+    assert "format version 3" in error.message
 
 
 def test_run_makes_a_new_manifest_when_a_staged_file_vanished_before_the_commit(tmp_path: Path) -> None:
     run_all(tmp_path)
     for path in (newest(tmp_path, "commits"), tmp_path / "table" / "_delta_log" / f"{2:020d}.json"):
         path.unlink()
-    lost = json.loads(newest(tmp_path, "manifests").read_text())["body"]["tables"]["main"][0]["path"]
+    first = json.loads(newest(tmp_path, "manifests").read_text())["body"]
+    lost = first["tables"]["main"][0]["path"]
     (tmp_path / "table" / lost).unlink()
     results = run_all(tmp_path)
     assert [result.batch_id for result in results] == [2]
-    reason = json.loads((tmp_path / "checkpoint" / "manifests" / "0000000002.2.json").read_text())["body"]["reason"]
-    assert reason == f"staged files are missing: {lost}"
-    assert ids(tmp_path) == ALL_IDS
+    again = json.loads((tmp_path / "checkpoint" / "manifests" / "0000000002.2.json").read_text())["body"]
+    assert again["reason"] == f"staged files are missing: {lost}"
+    assert again["tables"]["quarantine"] == first["tables"]["quarantine"]
+    assert again["tables"]["main"] != first["tables"]["main"]
+    assert found(tmp_path) == expected()
+    assert stray_files(tmp_path) == []
 
 
 def test_foreign_commits_between_ours_are_kept_and_ours_lands_once(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
 from etl.sources.contract import SourceSite
 from etl.sources.file_options import FileOptions
 from etl.sources.files import FileSource

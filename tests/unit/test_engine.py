@@ -13,8 +13,9 @@ import pytest
 from etl.balance import Tally
 from etl.engine import open_runner, run
 from etl.errors import FencedError, SourceChangedError, StorageError
-from etl.model import BatchPlan, BatchResult, Bounds, PlannedInput, Schema
+from etl.model import BatchPlan, BatchResult, Bounds, PlannedInput
 from etl.progress import Silent
+from etl.schema_contract import Survey
 from etl.seam import Seam
 from etl.sources.contract import Reading
 from etl.storage import LocalStorage
@@ -73,9 +74,9 @@ class Slow(MemorySource):
         super().__init__()
         self._clock = clock
 
-    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+    def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         self._clock.advance(10)
-        return super().read(planned, schema, system, tally)
+        return super().read(planned, known, system, tally)
 
 
 def test_run_ends_once_its_time_is_over(tmp_path: Path) -> None:
@@ -99,12 +100,12 @@ class Changing(MemorySource):
         self.times = times
         self.seen: list[int] = []
 
-    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+    def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         self.seen.append(planned.size_bytes)
         if self.times:
             self.times -= 1
             raise SourceChangedError("memory:0", "its bytes changed")
-        return super().read(planned, schema, system, tally)
+        return super().read(planned, known, system, tally)
 
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         return replace(planned, size_bytes=planned.size_bytes + 1)

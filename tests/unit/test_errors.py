@@ -52,7 +52,7 @@ def test_tree_of_the_docstring_is_the_tree() -> None:
     parents: list[str] = []
     for line in lines:
         if found := re.search(r"\w+Error", line):
-            depth = 0 if line.startswith("    Etl") else 1 if re.match(r"    [├└]", line) else 2
+            depth = found.start() // 4 - 1
             parents[depth:] = [found[0]]
             assert depth == 0 or TREE[found[0]].__bases__ == (TREE[parents[depth - 1]],)
 

@@ -62,7 +62,7 @@ def test_standing_of_a_pipeline_that_never_ran_is_the_beginning(tmp_path: Path) 
 
     pipeline = pipeline_in(tmp_path, fed(), MemorySink())
     standing = take_stock(open_checkpoint(pipeline.checkpoint, "test", Seam()), pipeline.flow, mend=False)
-    assert (standing.planned, standing.committed, standing.offset("source"), standing.schema("source")) == (
+    assert (standing.planned, standing.committed, standing.offset("source"), standing.known("source")) == (
         -1,
         -1,
         None,

@@ -14,6 +14,7 @@ import pytest
 from etl.balance import Tally
 from etl.errors import BalanceError, ConfigError, SchemaDriftError, SinkError, TransformError
 from etl.model import SYSTEM_COLUMNS, BatchPlan, PlannedInput, ReadLimit, Schema, StagedFile
+from etl.schema_contract import Survey
 from etl.sources.contract import Reading
 from etl.staging import Flow, check_flow, first_rows, source_frame, stage_batch
 from etl.testing import MemorySink, MemorySource
@@ -46,7 +47,7 @@ class Drop:
 class Stubborn(MemorySource):
     """A source whose drift no schema mends."""
 
-    def read(self, planned: PlannedInput, schema: Schema, system: tuple[str, ...], tally: Tally) -> Reading:
+    def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         raise SchemaDriftError("columns are never enough", where="memory")
 
 
@@ -150,7 +151,7 @@ def test_interruption_of_a_batch_goes_through() -> None:
 def test_system_columns_carry_the_batch_and_its_fixed_time() -> None:
     source = source_of([{"id": 1}])
     flow, plan = flow_of(source, system=SYSTEM_COLUMNS), plan_of(source)
-    rows = first_rows(flow, plan.inputs["source"], plan, {"id": "int64"}).collect()
+    rows = first_rows(flow, plan.inputs["source"], plan, Survey({"id": "int64"})).collect()
     assert rows.row(0, named=True) == {
         "id": 1, "_source_file": "memory:0", "_source_offset": 0, "_source_modified_at": None,
         "_batch_id": 4, "_ingested_at": BATCH_AT,
@@ -161,7 +162,10 @@ def test_system_columns_carry_the_batch_and_its_fixed_time() -> None:
 def test_only_the_system_columns_that_are_asked_for_are_there() -> None:
     source = source_of([{"id": 1}])
     flow, plan = flow_of(source, system=("_batch_id",)), plan_of(source)
-    assert first_rows(flow, plan.inputs["source"], plan, {"id": "int64"}).collect().columns == ["id", "_batch_id"]
+    assert first_rows(flow, plan.inputs["source"], plan, Survey({"id": "int64"})).collect().columns == [
+        "id",
+        "_batch_id",
+    ]
 
 
 def test_columns_of_unknown_type_reach_no_transform_while_plans_are_checked() -> None:

@@ -18,10 +18,12 @@ from etl.errors import EtlError, RowError, SchemaDriftError, SourceChangedError,
 from etl.model import Manifest, PlannedInput, ReadLimit
 from etl.operations.refreshing import begin_refresh
 from etl.progress import Silent
+from etl.schema_contract import Survey
 from etl.seam import Seam
 from etl.storage import LocalStorage
 from etl.testing import FailingSeam, ManualClock, MemorySink, MemorySource, crash_at, memory_pipeline, multiset
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DYING = """
 import sys
 from etl.testing import crash_at
@@ -112,7 +114,7 @@ def test_memory_source_takes_rows_and_frames() -> None:
     source.add([{"id": 1}, {"id": None}])
     source.add(pl.DataFrame({"id": [3], "x": ["a"]}))
     found = planned(source)
-    assert source.infer(found, None) == {"id": "int64", "x": "string"}
+    assert source.survey(found, None, NOW).schema == {"id": "int64", "x": "string"}
     assert (found.files, found.span.start, found.span.end) == (2, None, {"units": 2})
     assert planned(source, 1).span.end == {"units": 1}
 
@@ -120,7 +122,7 @@ def test_memory_source_takes_rows_and_frames() -> None:
 def test_memory_source_keeps_a_declared_schema() -> None:
     source = MemorySource({"id": "int8", "x": "string"})
     source.add([{"id": 1}])
-    rows = source.read(planned(source), {"id": "int8", "x": "string"}, (), Tally()).rows.collect()
+    rows = source.read(planned(source), Survey({"id": "int8", "x": "string"}), (), Tally()).rows.collect()
     assert rows.schema == pl.Schema({"id": pl.Int8, "x": pl.String})
     assert source.declared_schema == {"id": "int8", "x": "string"}
 
@@ -129,16 +131,16 @@ def test_memory_source_refuses_columns_that_the_schema_lacks() -> None:
     source = MemorySource()
     source.add([{"id": 1, "new": 2}])
     with pytest.raises(SchemaDriftError, match=r"columns \['new'\] are not in the schema"):
-        source.read(planned(source), {"id": "int64"}, (), Tally())
+        source.read(planned(source), Survey({"id": "int64"}), (), Tally())
 
 
 def test_memory_source_takes_the_type_of_a_column_from_the_first_value() -> None:
     source = MemorySource()
     source.add([{"id": 1, "later": None}])
     source.add([{"id": 2, "later": "x"}])
-    assert source.infer(planned(source), None) == {"id": "int64", "later": "string"}
+    assert source.survey(planned(source), None, NOW).schema == {"id": "int64", "later": "string"}
     with pytest.raises(SchemaDriftError):
-        source.read(planned(source), {"id": "int64", "later": "null"}, (), Tally())
+        source.read(planned(source), Survey({"id": "int64", "later": "null"}), (), Tally())
 
 
 def test_memory_source_refuses_a_type_that_contradicts_the_schema() -> None:
@@ -146,7 +148,7 @@ def test_memory_source_refuses_a_type_that_contradicts_the_schema() -> None:
     source.add([{"id": 1}])
     source.add([{"id": "x"}])
     with pytest.raises(RowError, match="column id is string here and int64 elsewhere"):
-        source.infer(planned(source), None)
+        source.survey(planned(source), None, NOW)
 
 
 def test_memory_source_never_changes_its_units() -> None:
@@ -185,7 +187,7 @@ def test_memory_sink_holds_a_batch_once() -> None:
     assert sink.missing(manifest) == []
     assert [sink.commit(manifest, {}), sink.commit(manifest, {})] == [0, 0]
     assert sink.rows() == [{"id": 1}]
-    sink.discard(0, None)
+    sink.discard(0, [])
     assert sink.missing(manifest) == ["a"]
 
 

@@ -21,6 +21,7 @@ PLAN = BatchPlan(
     inputs={"source": PlannedInput(Span({"files": 2}, {"files": 4}), {"path": ["in/é.ndjson", "b"]}, 2, 1234)},
     schemas={"source": {"id": "int64", "tags": {"list": "string"}, "place": {"struct": {"x": "float64"}}}},
     definition="d1",
+    wide={"source": ["id"]},
 )
 MANIFEST = Manifest(
     batch_id=3,
@@ -62,9 +63,8 @@ def test_plan_is_read_back_as_it_was_written(checkpoint: Checkpoint) -> None:
 
 
 def test_first_plan_has_no_start_and_may_have_no_schema(checkpoint: Checkpoint) -> None:
-    first = BatchPlan(
-        0, PLAN.batch_at, {"source": PlannedInput(Span(None, {"files": 1}), {})}, {"source": None}, "d1", "w"
-    )
+    planned = PlannedInput(Span(None, {"files": 1}), {})
+    first = BatchPlan(0, PLAN.batch_at, {"source": planned}, {"source": None}, "d1", "w", {"source": []})
     checkpoint.plans.add(first, epoch=1, attempt="a1")
     assert checkpoint.plans.read(0) == first
 

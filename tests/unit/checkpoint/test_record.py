@@ -13,7 +13,7 @@ RECORD = Record(
     "plan", "p-1", 7, 3, "a1", {"text": 'é "quoted",\n "checksum": "0"}', "number": 1.5, "none": None, "list": [1, {}]}
 )
 WRITTEN = """{
- "version": 1,
+ "version": 2,
  "kind": "plan",
  "pipeline": "p-1",
  "batch_id": 7,
@@ -21,7 +21,7 @@ WRITTEN = """{
  "attempt": "a1",
  "body": {
   "end": 2},
- "checksum": "7c572b35b6e45099fb82ec8d9251739b"}
+ "checksum": "6d3167b39e4dbc152dc6b469a9eb5888"}
 """
 
 
@@ -91,13 +91,13 @@ def test_record_with_something_added_is_torn(damage: str) -> None:
 
 
 def test_record_of_another_format_version_is_refused() -> None:
-    content = encode_record(RECORD).decode().replace('"version": 1', '"version": 2')
-    with pytest.raises(CheckpointError, match="written by format version 2; this release reads 1"):
+    content = encode_record(RECORD).decode().replace('"version": 2', '"version": 3')
+    with pytest.raises(CheckpointError, match="written by format version 3; this release reads 1 and 2"):
         decode(resealed(content))
 
 
 def test_record_without_a_format_version_is_refused() -> None:
-    content = encode_record(RECORD).decode().replace('"version": 1', '"release": 1')
+    content = encode_record(RECORD).decode().replace('"version": 2', '"release": 2')
     with pytest.raises(CheckpointError, match="written by format version None"):
         decode(resealed(content))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.cli.looking import _change_lines
-from etl.operations.planning import Change
+from etl.model import SchemaChange
 
 LONG = "a" * 200
 
@@ -209,4 +209,4 @@ def test_plans_of_a_dry_run_are_a_json_object_a_line(etl: Any) -> None:
 
 
 def test_a_column_that_becomes_wider_is_told_with_both_types() -> None:
-    assert _change_lines((Change("id", "int32", "int64"),)) == ["column id: int32 becomes int64"]
+    assert _change_lines((SchemaChange("id", "int32", "int64"),)) == ["column id: int32 becomes int64"]

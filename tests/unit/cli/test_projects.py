@@ -22,7 +22,7 @@ def test_init_makes_a_project_that_runs_at_once(tmp_path: Path) -> None:
     done = etl("-C", str(tmp_path / "shop"), "run", "--all")
 
     assert done.exit_code == 0, done.output
-    assert "silver.orders v0" in done.stdout
+    assert "5 written, 1 quarantined  silver.orders v0, silver.orders__quarantine v0" in done.stdout
 
 
 def test_init_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:

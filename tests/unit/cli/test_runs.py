@@ -30,8 +30,11 @@ def test_json_is_one_object_a_line_and_the_same_as_history(etl: Any, told: Any) 
 
     batches = [json.loads(line) for line in done.stdout.splitlines()]
     assert [list(batch) for batch in batches] == [
-        ["pipeline", "batch_id", "offsets", "tables", "rows", "watermark", "bytes_read", "seconds"]
-    ] * 2
+        [
+            "pipeline", "batch_id", "offsets", "tables", "rows", "watermark", "bytes_read", "seconds", "schema_changes",
+            "checks", "resolution",
+        ]
+    ] * 2  # fmt: skip
     assert batches[0]["tables"] == {"silver.orders": 0}
     assert set(batches[0]["seconds"]) >= {"plan", "stage", "commit", "total"}
     assert told(etl("history", "orders", "--json")) == batches

@@ -21,6 +21,7 @@ def test_trace_tells_a_version_a_file_a_row_and_a_reason(ran: Any) -> None:
     assert "silver.orders version 0: WRITE" in ran("trace", "silver.orders", "--version", "0").stdout
     assert ran("trace", "silver.orders", "--file", "landing/1.ndjson").stdout == (
         "landing/1.ndjson\n  batch 0: silver.orders version 0, 2 rows read, 1 in the table\n"
+        "    2 read, 1 written, 1 filtered\n"
     )
     assert ran("trace", "silver.orders", "--row", "id=3").stdout.splitlines()[-1].split() == [
         "landing/2.ndjson", "0", "1", "1",

@@ -156,21 +156,21 @@ def test_a_wrong_value_is_told_in_our_words_at_its_place(
     assert fault is None or found == [fault]
 
 
-@pytest.mark.parametrize("key", ["expect", "quarantine", "tests", "sinks", "sources", "schema_contract", "watermark"])
+@pytest.mark.parametrize("key", ["tests", "sinks", "sources", "schema_contract", "watermark"])
 def test_what_is_not_offered_is_an_unknown_key(
     loaded: Callable[[str], PipelineSpec], faults_of: Faults, key: str
 ) -> None:
     (fault,) = faults_of(lambda: loaded(f"{GOOD_SOURCE}{GOOD_SINK}{key}: []\n"))
     assert fault.startswith(f"3:1 {key}: unknown key; ")
-    assert fault.endswith("known: version, name, description, source, transforms, sink, trigger")
+    assert fault.endswith("known: version, name, description, source, transforms, sink, trigger, expect, quarantine")
 
 
 def test_unknown_keys_of_a_source_are_told_with_those_that_every_source_has(
     loaded: Callable[[str], PipelineSpec], faults_of: Faults
 ) -> None:
-    known = "type, schema, batch, path, include, format, stable_for, after_commit"
-    assert faults_of(lambda: loaded("source: {type: files, path: a, schema_contract: strict}\n" + GOOD_SINK)) == [
-        f"1:32 source.schema_contract: unknown key; known: {known}"
+    known = "type, schema, schema_contract, batch, path, include, format, stable_for, after_commit"
+    assert faults_of(lambda: loaded("source: {type: files, path: a, starting: latest}\n" + GOOD_SINK)) == [
+        f"1:32 source.starting: unknown key; known: {known}"
     ]
 
 

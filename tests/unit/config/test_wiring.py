@@ -73,7 +73,7 @@ def test_a_specification_becomes_a_pipeline(loaded: Loaded, tmp_path: Path) -> N
 def test_rows_carry_the_system_columns_that_are_kept_or_named(loaded: Loaded) -> None:
     assert wired(loaded()).flow.system == ("_source_file", "_source_offset", "_batch_id", "_ingested_at")
     bare = ORDERS.replace("silver.orders", "silver.orders, provenance: false")
-    assert wired(loaded(bare)).flow.system == ("_ingested_at",)
+    assert wired(loaded(bare)).flow.system == ("_source_file", "_source_offset", "_ingested_at")
 
 
 def test_wiring_writes_nothing(loaded: Loaded, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from etl.formats.contract import FileOpener
-from etl.formats.delimited import Csv, CsvOptions, Tsv
+from etl.formats.delimited import Csv, Tsv
 from etl.rejects import reject_schema
 from etl.schema import to_polars
 from etl.schema_contract import EVOLVE, SchemaContract
@@ -37,7 +37,7 @@ class Outcome:
         return [reject[0] for reject in self.rejects]
 
 
-def opener(content: bytes, **bounds: int) -> FileOpener:
+def opener(content: bytes, **bounds: Any) -> FileOpener:
     """Return a file of these bytes."""
     return FileOpener("in/f", len(content), lambda: io.BytesIO(content), **bounds)
 

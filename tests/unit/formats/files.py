@@ -16,7 +16,7 @@ from etl.formats import FORMATS, FileOpener
 from etl.schema_contract import EVOLVE, SchemaContract, Survey
 
 
-def opener(content: bytes, path: str = "in/f", **bounds: int) -> FileOpener:
+def opener(content: bytes, path: str = "in/f", **bounds: Any) -> FileOpener:
     """Return a file of these bytes."""
     return FileOpener(path, len(content), lambda: io.BytesIO(content), **bounds)
 

@@ -31,7 +31,7 @@ TOKENS = [
     *("null", "true", "True", "nul", "{}", "[]", "[null]", '{"x":1}', '{"x":1,"x":2}', '[{"k":"z"}]', '{"k":5}', '"5"'),
     *("", ",", ":", "}", "{", "]", "[", "\\", " ", "\r", "\x00", "\x1f", "\ufeff", "\u00a0", "/*x*/", "//", "-", "e5"),
 ]
-QUIET = [token for token in TOKENS if not set(token) & set('"{}[]\\\'')]
+QUIET = [token for token in TOKENS if not set(token) & set("\"{}[]\\'")]
 """Tokens that leave quotes and brackets in balance."""
 
 
@@ -118,7 +118,7 @@ def _value(value: Any, tree: Any) -> Any:
         return _fields(value, tree["struct"])
     if isinstance(tree, dict) and "list" in tree and isinstance(value, list):
         return [_value(item, tree["list"]) for item in value]
-    if tree == "float64" and type(value) is int and abs(value) < 10**300 and int(float(value)) == value:
+    if tree == "float64" and type(value) is int and -(2**63) <= value < 2**63 and int(float(value)) == value:
         return float(value)
     fits = {
         "string": type(value) is str,

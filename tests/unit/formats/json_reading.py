@@ -24,7 +24,7 @@ class Read:
     wide: frozenset[str] = frozenset()
 
 
-def opener(content: bytes, **bounds: int) -> FileOpener:
+def opener(content: bytes, **bounds: Any) -> FileOpener:
     """Return a file of these bytes."""
     return FileOpener("in/f", len(content), lambda: io.BytesIO(content), **bounds)
 

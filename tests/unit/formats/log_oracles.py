@@ -35,8 +35,10 @@ def moment(day: str, clock: str, zone: timedelta, micros: int = 0) -> datetime:
     need(day.count("-") == 2 and len(parts) == 3 and all(len(part) == 2 for part in parts))
     year, month, of_month = day.split("-")
     need(1000 <= number(year, (4, 4)) < 3000)
+    hour, minute, second = (number(part) for part in parts)
+    days = number(month, (2, 2)), number(of_month, (2, 2))
     try:
-        naive = datetime(number(year), number(month, (2, 2)), number(of_month, (2, 2)), *map(number, parts), micros)  # type: ignore[misc]  # noqa: DTZ001
+        naive = datetime(number(year), *days, hour, minute, second, micros)  # noqa: DTZ001  its zone comes next
     except ValueError as exc:
         raise NoMatchError from exc
     return naive.replace(tzinfo=timezone(zone)).astimezone(UTC)

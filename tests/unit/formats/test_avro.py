@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 import uuid
 import zlib
 from datetime import UTC, date, datetime, time
@@ -14,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from etl.errors import UnreadableFileError
+from etl.errors import ConfigError, UnreadableFileError
 from etl.schema_contract import RESCUE, STRICT, SchemaContract, Survey
 from tests.unit.formats.files import avro, opener, read, survey
 
@@ -218,3 +219,11 @@ def test_file_without_records_or_with_many_is_read() -> None:
     assert survey("avro", avro({"a": "long"}, [])) == Survey({"a": "int64"})
     content = avro({"a": "long"}, [{"a": value} for value in range(70_000)])
     assert read("avro", opener(content), {"a": "int64"}).rows == [(row, row) for row in range(70_000)]
+
+
+def test_missing_library_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastavro", None)
+    with pytest.raises(
+        ConfigError, match=r'needs the library fastavro\n  install it: pip install "lakehouse-etl\[avro\]"'
+    ):
+        survey("avro", container("null", []))

@@ -8,6 +8,7 @@ import io
 import lzma
 import time
 import zipfile
+from collections.abc import Callable
 from typing import BinaryIO
 
 import pytest
@@ -24,7 +25,7 @@ def zstd(content: bytes) -> bytes:
     return zstandard.ZstdCompressor(write_checksum=True).compress(content)
 
 
-CODECS = {
+CODECS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda content: gzip.compress(content, mtime=0),
     "zstd": zstd,
     "bz2": bz2.compress,

@@ -126,9 +126,13 @@ def cri_line(draw: random.Random) -> str:
 
 def spoilt(draw: random.Random, line: str) -> str:
     at, sign = draw.randrange(len(line) + 1), draw.choice(SIGNS)
-    return draw.choice(
-        [line[:at] + sign + line[at:], line[:at] + sign + line[at + 1 :], line[:at] + line[at + 1 :], line[:at]]
-    )
+    ways: list[str] = [
+        line[:at] + sign + line[at:],
+        line[:at] + sign + line[at + 1 :],
+        line[:at] + line[at + 1 :],
+        line[:at],
+    ]
+    return draw.choice(ways)
 
 
 def lines_of(make: Callable[[random.Random], str], count: int) -> Iterator[str]:

@@ -85,7 +85,7 @@ def test_a_long_line_is_read_over_in_bounded_memory() -> None:
     from etl.formats.line_pieces import pieces
 
     file = opener(b"", chunk_bytes=1000, max_line_bytes=10)
-    found = list(pieces(io.BufferedReader(Endless()), file))  # type: ignore[type-var]
+    found = list(pieces(io.BufferedReader(Endless()), file))
 
     assert [(piece.start, len(piece.content), piece.is_long) for piece in found] == [
         (0, 1003, True),

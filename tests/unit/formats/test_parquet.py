@@ -181,7 +181,7 @@ def test_text_that_is_not_utf8_sets_its_row_aside() -> None:
     )
     found = read("parquet", parquet({"a": wrong}), {"a": "string"})
     assert found.rows == [("a", 0)]
-    assert found.faults == [(1, "type", "column a: Invalid UTF8 sequence at string index 0")]
+    assert found.faults == [(1, "encoding", "column a: text is not UTF-8")]
     assert json.loads(found.rejects[0]["raw"]) == {"a": "/w=="}
 
 
@@ -194,7 +194,7 @@ def test_rescue_keeps_fields_and_items_under_their_columns() -> None:
     schema = {"s": {"struct": {"x": "int8"}}, "l": {"list": "int8"}, "_rescued_data": "string"}
     found = read("parquet", parquet(table), schema, RESCUE)
     assert [(row[0], row[1], row[2] and json.loads(row[2])) for row in found.rows] == [
-        ({"x": 1}, [1, None], {"s": {"y": "q"}, "l": [1, 300]}),
+        ({"x": 1}, [1, None], {"s": {"y": "q"}, "l": [None, 300]}),
         (None, [], {"n": 1}),
         ({"x": None}, None, {"s": {"x": 300}}),
     ]
@@ -283,14 +283,21 @@ def test_integers_too_large_for_floats_are_found_and_stay_integers() -> None:
     assert second == first
 
 
-def test_wide_integers_set_a_fraction_aside_once_the_survey_has_told() -> None:
-    known = Survey({"a": "int64"}, frozenset({"a"}))
-    kind = made("parquet")
-    file = opener(parquet({"a": pa.array([1.5, 2.0])}))
-    assert kind.survey(file, known) == known
-    (chunk,) = [chunk for task in kind.tasks(file, known.schema) for chunk in task()]
+def test_wide_integers_set_a_fraction_aside() -> None:
+    file, known = opener(parquet({"a": pa.array([1.5, 2.0])})), Survey({"a": "int64"}, frozenset({"a"}))
+    assert survey("parquet", file, known) == known
+    (chunk,) = [chunk for task in made("parquet").tasks(file, known.schema, known.wide) for chunk in task()]
     assert chunk.frame.rows() == [(2,)]
     assert chunk.rejects["reason"].to_list() == ["column a: Float value 1.500000 was truncated converting to int64"]
+
+
+def test_chunk_tells_which_integers_are_too_large_for_floats() -> None:
+    file = opener(parquet({"a": pa.array([2**53 + 1]), "s": pa.array([{"x": -(2**60), "y": 5}])}))
+    schema = {"a": "int64", "s": {"struct": {"x": "int64", "y": "int64"}}}
+    (chunk,) = [chunk for task in made("parquet").tasks(file, schema) for chunk in task()]
+    assert chunk.wide == {"a", "s.x"}
+    (chunk,) = [chunk for task in made("parquet", STRICT).tasks(file, schema) for chunk in task()]
+    assert chunk.wide == frozenset()
 
 
 def test_int96_timestamps_are_read_exactly() -> None:
@@ -321,7 +328,7 @@ def test_error_of_the_store_is_no_damage() -> None:
 
         def read(self, size: int | None = -1) -> bytes:
             self.reads += 1
-            if self.reads == 4:
+            if self.reads == 3:
                 raise ConnectionError("the store is away")
             return super().read(size)
 

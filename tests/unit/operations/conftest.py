@@ -25,7 +25,9 @@ transforms:
   - filter: amount >= 0
   - with_columns: {double: amount * 2}
 sink: {type: delta, table: silver.orders}
+quarantine: {max_fraction: 0}
 """
+"""A row that is rejected fails the batch."""
 
 BIG = """\
 version: 1

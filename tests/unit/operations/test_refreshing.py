@@ -9,9 +9,9 @@ import pytest
 
 import etl
 from etl.errors import LeaseHeldError, SourceError, StorageError, TableStateError
-from etl.model import Bounds
+from etl.model import Bounds, SchemaChange
 from etl.operations.looking import Onlooker
-from etl.operations.planning import Change, NextBatch, plan_next, plan_refresh
+from etl.operations.planning import NextBatch, plan_next, plan_refresh
 from etl.operations.refreshing import begin_refresh
 from etl.operations.running import Outcome, Running, run_pipelines
 from etl.operations.status import history, status_of
@@ -89,7 +89,7 @@ def test_the_plan_of_a_refresh_that_waits_tells_all_columns_as_new(home: Workspa
     begin_refresh(home.wired("orders", Seam()), Seam())
     found = plan_next(home.wired("orders", Onlooker()), Onlooker())
     assert (found.batch_id, found.is_replacing, len(found.files), found.trouble) == (0, True, 1, None)
-    assert Change("double", None, "float64") in found.table_changes
+    assert SchemaChange("double", None, "float64") in found.table_changes
 
 
 def test_planning_a_refresh_changes_nothing_and_tells_its_first_batch(
@@ -101,7 +101,7 @@ def test_planning_a_refresh_changes_nothing_and_tells_its_first_batch(
     found = told_plan(home)
     assert (found.batch_id, found.is_replacing, found.trouble) == (0, True, None)
     assert [file.path for file in found.files] == ["landing/orders/1.ndjson"]
-    assert Change("order_id", None, "int64") in found.table_changes
+    assert SchemaChange("order_id", None, "int64") in found.table_changes
     assert snapshot(home.folder) == before
 
 

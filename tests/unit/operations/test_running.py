@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from etl.checkpoint.lease import FileLease
-from etl.errors import ConfigError, LeaseHeldError, RowError
+from etl.errors import ConfigError, LeaseHeldError, QuarantineError
 from etl.model import Bounds
 from etl.operations.failures import NAME, read_failure
 from etl.operations.running import Outcome, Running, run_pipeline, run_pipelines
@@ -87,7 +87,7 @@ def test_a_failed_pipeline_stops_its_readers_while_others_go_on(home: Workspace,
     outcomes = {outcome.pipeline: outcome for outcome in run_all(home)}
 
     assert list(outcomes).index("orders") < list(outcomes).index("a_reader")
-    assert isinstance(outcomes["orders"].error, RowError)
+    assert isinstance(outcomes["orders"].error, QuarantineError)
     assert outcomes["a_reader"].skipped_for == "orders"
     assert len(outcomes["second"].results) == 1
     assert {name: outcome.exit_code for name, outcome in outcomes.items()} == {"orders": 1, "a_reader": 1, "second": 0}
@@ -116,8 +116,8 @@ def test_a_failure_is_noted_beside_the_checkpoint_and_cleared_by_success(home: W
     run_all(home)
     failure = read_failure(checkpoint)
     assert failure is not None
-    assert (failure.kind, failure.exit_code) == ("RowError", 1)
-    assert failure.where == "landing/orders/1.ndjson:1"
+    assert (failure.kind, failure.exit_code) == ("QuarantineError", 1)
+    assert failure.where == "silver.orders__quarantine"
 
     path.write_text(good)
     (outcome,) = run_all(home)
@@ -130,7 +130,7 @@ def test_results_before_a_failure_are_kept(home: Workspace, run_all: Any) -> Non
 
     (outcome,) = run_all(home)
 
-    assert isinstance(outcome.error, RowError)
+    assert isinstance(outcome.error, QuarantineError)
     assert [result.batch_id for result in outcome.results] == [0]
 
 

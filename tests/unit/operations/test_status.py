@@ -78,7 +78,7 @@ def test_a_failed_run_is_told_with_its_hint(home: Workspace, run_all: Any, put_o
 
     assert (found.state, found.lag_files) == ("failed", 1)
     assert found.last_error is not None
-    assert found.last_error.where == "landing/orders/3.ndjson:1"
+    assert found.last_error.where == "silver.orders__quarantine"
     assert found.last_error.hint
 
 
@@ -151,7 +151,7 @@ def test_status_as_plain_values_has_stable_keys(home: Workspace, run_all: Any) -
 
     told = status_to_json(status(home))
 
-    assert list(told) == ["pipeline", "state", "table", "lag", "note", "last_batch", "last_error"]
+    assert list(told) == ["pipeline", "state", "table", "lag", "note", "quarantine", "last_batch", "last_error"]
     assert told["lag"] == {"files": 0, "bytes": 0}
     assert told["last_batch"]["rows"]["written"] == 1
     assert told["last_error"] is None

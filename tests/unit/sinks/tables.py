@@ -13,8 +13,9 @@ from etl.balance import Tally
 from etl.model import Manifest, StagedFile
 from etl.seam import Seam
 from etl.sinks.contract import SinkSite
-from etl.sinks.delta import DeltaOptions, DeltaSink
+from etl.sinks.delta import DeltaSink
 from etl.sinks.delta_log import Action, DeltaLog
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import LocalStorage
 
 APP = "0123456789abcdef0123456789abcdef/main"

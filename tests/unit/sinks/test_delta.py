@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from etl.balance import Tally
 from etl.errors import SinkError, TableStateError
-from etl.sinks.delta import DeltaOptions
+from etl.sinks.delta_options import DeltaOptions
 from etl.storage import LocalStorage
 from tests.readers import table_files, table_rows
 from tests.unit.sinks.tables import APP, actions, append, attempt, log_file, make_sink, table_data
@@ -165,14 +165,14 @@ def test_missing_files_are_those_that_are_gone_or_of_another_size(tmp_path: Path
 def test_discarding_keeps_the_winner_other_batches_and_other_pipelines(tmp_path: Path) -> None:
     sink = make_sink(tmp_path)
     attempt(sink, 0, ROWS, "a")
-    attempt(sink, 0, ROWS, "b")
+    kept = attempt(sink, 0, ROWS, "b")
     attempt(sink, 1, ROWS, "c")
     attempt(make_sink(tmp_path, app="fedcba9876543210/main"), 0, ROWS, "d")
-    sink.discard(0, "b" * 32)
+    sink.discard(0, [file.path for file in kept.files])
     assert [path[14:-14] for path in table_data(tmp_path)] == [
         "0000000000-" + "b" * 16, "0000000001-" + "c" * 16, "0000000000-" + "d" * 16,
     ]  # fmt: skip
-    sink.discard(1, None)
+    sink.discard(1, [])
     assert len(table_data(tmp_path)) == 2
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from etl.errors import RowError, SchemaDriftError, SourceError
+from etl.errors import NotReadyError, RowError, SchemaDriftError
 from etl.model import Schema
-from tests.landing import Landing, planned, read
+from tests.landing import Landing, planned, read, survey
 
 HIVE = ["day=2024-01-02/region=a%2Fb/1.jsonl", "day=2024-01-03/region=__HIVE_DEFAULT_PARTITION__/2.jsonl"]
 
@@ -24,7 +24,7 @@ def test_partition_folders_become_columns_decoded_once(landing: Landing) -> None
         landing.put(name, number, modified_s=100)
     walk = landing.run(hive_partitions=True)
     plan = planned(walk)
-    assert walk.source.infer(plan, None) == {"id": "int64", "day": "string", "region": "string"}
+    assert survey(walk, plan).schema == {"id": "int64", "day": "string", "region": "string"}
     assert walk.rows(plan) == [
         {"id": 0, "day": "2024-01-02", "region": "a/b"},
         {"id": 1, "day": "2024-01-03", "region": None},
@@ -68,10 +68,19 @@ def test_a_column_both_in_the_file_and_in_its_folder_is_refused(landing: Landing
     landing.put("id=7/a.jsonl", 1)
     walk = landing.run(hive_partitions=True)
     plan = planned(walk)
-    with pytest.raises(SourceError, match="column 'id' is both in the file and in its folder's name") as caught:
-        walk.source.infer(plan, None)
+    with pytest.raises(NotReadyError, match="column 'id' is both in the file and in its folder's name") as caught:
+        survey(walk, plan)
     assert caught.value.where == "in/id=7/a.jsonl"
     with pytest.raises(SchemaDriftError):
         read(walk, plan, {"id": "int64"})
-    with pytest.raises(SourceError, match="both in the file"):
-        walk.source.infer(plan, {"id": "int64"})
+    with pytest.raises(NotReadyError, match="both in the file"):
+        survey(walk, plan, {"id": "int64"})
+
+
+def test_a_column_both_in_an_old_file_and_in_its_folder_makes_the_file_unreadable(landing: Landing) -> None:
+    landing.put("id=7/a.jsonl", 1, modified_s=100)
+    walk = landing.run(hive_partitions=True)
+    assert survey(walk, planned(walk)).unreadable == {
+        "in/id=7/a.jsonl": "column 'id' is both in the file and in its folder's name; "
+        "rename one of the two, or set `hive_partitions: false`"
+    }

@@ -203,9 +203,9 @@ def test_units_of_another_source_are_refused(torn: dict[str, Any]) -> None:
 
 def test_start_is_durable_before_anything_else_and_the_first_record_stays(tmp_path: Path) -> None:
     first = ledger(tmp_path)
-    first.record_start([FoundFile(1, "in", "a.jsonl", 10)])
+    first.record_start(FileUnits.found([FoundFile(1, "in", "a.jsonl", 10)]))
     second = ledger(tmp_path)
-    second.record_start([FoundFile(1, "in", "b.jsonl", 10)])
+    second.record_start(FileUnits.found([FoundFile(1, "in", "b.jsonl", 10)]))
     assert second.known("in") == {"a.jsonl"}
 
 

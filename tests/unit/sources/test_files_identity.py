@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import gzip
 import shutil
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from etl.errors import ConfigError, SourceError
+from etl.errors import ConfigError, NotReadyError, SourceChangedError, SourceError
 from etl.model import ReadLimit
 from etl.sources.file_options import FileOptions
 from etl.testing import ManualClock
 from tests.landing import Landing
 
+VERSIONS = {"identity": "path_and_version"}
+TAILS = {"on_change": "append_tail"}
 NOW_S = 1_767_225_600.0  # 2026-01-01, where ManualClock begins
 
 
@@ -96,6 +99,42 @@ def test_identity_content_knows_a_renamed_file(landing: Landing) -> None:
     path.rename(path.with_name("b.jsonl"))
     assert walk.take() == []
     assert walk.source.explain("in/b.jsonl")["reason"] == "the same content as in/a.jsonl"
+
+
+def test_identity_content_takes_other_compressions_of_a_content_for_other_files(landing: Landing) -> None:
+    content = b'{"id": 1}\n'
+    landing.put_bytes("a.jsonl", content, modified_s=100)
+    landing.put_bytes("a.jsonl.gz", gzip.compress(content, mtime=0), modified_s=200)
+    landing.put_bytes("b.jsonl.gz", gzip.compress(content, mtime=0), modified_s=300)
+    landing.put_bytes("c.jsonl.gz", gzip.compress(content, mtime=1), modified_s=400)
+    assert landing.run(identity="content").take() == ["in/a.jsonl", "in/a.jsonl.gz", "in/c.jsonl.gz"]
+
+
+def test_identity_content_reads_a_file_that_was_not_ready_when_it_is(landing: Landing) -> None:
+    assert isinstance(landing.seam, ManualClock)
+    landing.put("a.jsonl", 1, modified_s=NOW_S - 10)
+    landing.put("b.jsonl", 1, modified_s=NOW_S - 5)
+    walk = landing.run(identity="content", unready_for="60s")
+    plan = walk.plan()
+    assert plan is not None
+    left = walk.source.refresh(plan, NotReadyError(("in/a.jsonl",), "not ready"))
+    assert left.units == {"path": [], "size_bytes": [], "modified_ns": []}
+    assert walk.take() == ["in/b.jsonl"]
+    landing.seam.advance(60)
+    assert walk.take() == []
+    assert walk.source.explain("in/a.jsonl")["reason"] == "the same content as in/b.jsonl"
+
+
+def test_identity_content_reads_the_copy_of_a_file_that_changed_before_it_was_read(landing: Landing) -> None:
+    landing.put("a.jsonl", 1, modified_s=100)
+    landing.put("b.jsonl", 1, modified_s=200)
+    walk = landing.run(identity="content")
+    plan = walk.plan()
+    assert plan is not None
+    landing.put("a.jsonl", 2, modified_s=300)
+    amended = walk.source.refresh(plan, SourceChangedError("in/a.jsonl", "changed"))
+    assert (amended.units["path"], amended.units.get("duplicates")) == (["in/a.jsonl"], None)
+    assert walk.take() == ["in/b.jsonl"]
 
 
 def test_identity_content_keeps_empty_files_apart(landing: Landing) -> None:
@@ -203,7 +242,21 @@ def test_explain_says_why_a_file_was_not_read(landing: Landing, path: str, reaso
         ({"path": "a", "format": "xml", "format_options": {"header": True}}, "format: Input should be"),
         ({"path": "a", "format_options": {"header": True}}, "format_options: needs `format`"),
         ({"path": "a", "format": "ndjson", "format_options": {"header": True}}, "format_options: header: Extra inputs"),
-        ({"path": "a", "on_change": "append_tail"}, "on_change: Input should be"),
+        ({"path": "a", "on_change": "append"}, "on_change: Input should be"),
+        ({"path": "a", "on_change": "replace_rows"}, "on_change: needs `identity: path_and_version`"),
+        ({"path": "a", **VERSIONS, "on_change": "append_tail", "format": "parquet"}, "on_change: append_tail reads"),
+        (
+            {"path": "a", **VERSIONS, **TAILS, "format": "csv", "format_options": {"encoding": "utf-16"}},
+            "on_change: append_tail cannot tell where a line of UTF-16 ends",
+        ),
+        (
+            {"path": "a", **VERSIONS, **TAILS, "format": "lines", "format_options": {"multiline": {"start": "^x"}}},
+            "on_change: append_tail cannot tell whether a record of several lines has ended",
+        ),
+        (
+            {"path": "a", **VERSIONS, "on_change": "append_tail", "after_commit": "delete"},
+            ": `on_change: append_tail` needs `after_commit: keep`",
+        ),
         ({"path": "a", "notifications": {}}, "notifications: Extra inputs"),
     ],
 )

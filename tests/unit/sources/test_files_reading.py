@@ -10,15 +10,16 @@ import polars as pl
 import pytest
 
 from etl.balance import Tally
-from etl.errors import RowError, SchemaDriftError, SourceChangedError, SourceError
+from etl.errors import SchemaDriftError, SourceChangedError, SourceError
 from etl.model import ReadLimit
+from etl.schema_contract import Survey
 from etl.sources.contract import SourceSite
 from etl.sources.file_access import LocalAccess
 from etl.sources.file_options import FileOptions
 from etl.sources.file_units import FileUnits
 from etl.sources.files import FileSource
 from etl.storage import LocalStorage
-from tests.landing import Landing, paths, planned, read
+from tests.landing import Landing, paths, planned, read, survey
 
 SYSTEM = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id")
 
@@ -35,7 +36,7 @@ def test_rows_come_in_order_with_where_they_are_from(landing: Landing) -> None:
     walk = landing.run()
     plan = planned(walk)
     tally = Tally()
-    reading = walk.source.read(plan, {"id": "int64"}, SYSTEM, tally)
+    reading = walk.source.read(plan, Survey({"id": "int64"}), SYSTEM, tally)
     first, last = datetime(1970, 1, 1, 0, 0, 1, 500_000, UTC), datetime(1970, 1, 1, 0, 0, 3, 0, UTC)
     names = ("id", "_source_file", "_source_offset", "_source_modified_at")
     expected = [(1, "in/a.jsonl", 0, first), (2, "in/a.jsonl", 10, first), (3, "in/c.jsonl", 0, last)]
@@ -61,7 +62,7 @@ def test_only_the_columns_and_rows_asked_for_are_handed_on_but_all_are_counted(l
     landing.put_bytes("a.jsonl", b'{"id": 1, "x": 5}\n{"id": 2, "x": 6}\n')
     walk = landing.run()
     tally = Tally()
-    reading = walk.source.read(planned(walk), {"id": "int64", "x": "int64"}, SYSTEM, tally)
+    reading = walk.source.read(planned(walk), Survey({"id": "int64", "x": "int64"}), SYSTEM, tally)
     assert reading.rows.filter(pl.col("id") == 2).select("x").collect().rows() == [(6,)]
     assert tally.counts()["read"] == 2
     assert reading.units == {"rows": [2]}
@@ -71,7 +72,7 @@ def test_the_first_rows_alone_can_be_read(landing: Landing) -> None:
     for number in range(30):
         landing.put(f"{number:02}.jsonl", number, modified_s=100)
     walk = landing.run()
-    reading = walk.source.read(planned(walk), {"id": "int64"}, (), Tally())
+    reading = walk.source.read(planned(walk), Survey({"id": "int64"}), (), Tally())
     assert reading.rows.head(3).collect()["id"].to_list() == [0, 1, 2]
 
 
@@ -85,7 +86,7 @@ def test_a_large_file_is_read_in_parts_and_in_order(tmp_path: Path) -> None:
     source = FileSource(FileOptions(path="in", order="name"), None, site)
     plan = source.latest(None, ReadLimit())
     assert plan is not None
-    reading = source.read(plan, {"id": "int64"}, ("_source_offset",), Tally())
+    reading = source.read(plan, Survey({"id": "int64"}), ("_source_offset",), Tally())
     frame = reading.rows.collect(engine="streaming")
     assert frame["id"].to_list() == [*range(50_000), *range(50_000)]
     assert frame["_source_offset"].to_list()[:3] == [0, 10, 20]
@@ -133,7 +134,7 @@ def test_a_vanished_file_is_refused_with_a_hint(landing: Landing) -> None:
     with pytest.raises(SourceChangedError, match="ignore_missing: true"):
         read(walk, plan)
     with pytest.raises(SourceChangedError, match="ignore_missing: true"):
-        walk.source.infer(plan, None)
+        survey(walk, plan)
 
 
 def test_a_vanished_file_is_noted_and_passed_over_under_ignore_missing(landing: Landing) -> None:
@@ -142,8 +143,8 @@ def test_a_vanished_file_is_noted_and_passed_over_under_ignore_missing(landing: 
     walk = landing.run(ignore_missing=True)
     plan = planned(walk)
     (landing.root / "in" / "b.jsonl").unlink()
-    schema = walk.source.infer(plan, None)
-    reading = walk.source.read(plan, schema, (), Tally())
+    known = survey(walk, plan)
+    reading = walk.source.read(plan, known, (), Tally())
     assert reading.rows.collect()["id"].to_list() == [0, 2]
     assert reading.units == {"rows": [1, 0, 1], "missing": ["in/b.jsonl"]}
 
@@ -190,23 +191,27 @@ def test_the_schema_is_that_of_all_files_together(landing: Landing) -> None:
     landing.put_bytes("b.jsonl", b'{"id": 2, "x": 1.5, "y": {"z": "t"}}\n')
     walk = landing.run(order="name")
     plan = planned(walk)
-    assert walk.source.infer(plan, None) == {"id": "int64", "x": "float64", "y": {"struct": {"z": "string"}}}
-    assert walk.source.infer(plan, {"x": "float64"}) == {
+    assert survey(walk, plan).schema == {"id": "int64", "x": "float64", "y": {"struct": {"z": "string"}}}
+    assert survey(walk, plan, {"x": "float64"}).schema == {
         "x": "float64",
         "id": "int64",
         "y": {"struct": {"z": "string"}},
     }
 
 
-def test_errors_of_a_format_reach_the_reader_as_themselves(landing: Landing) -> None:
+def test_errors_and_rejects_of_a_format_reach_the_reader(landing: Landing) -> None:
     landing.put_bytes("a.jsonl", b'{"id": 1}\n{"id": 2, "new": 3}\n')
     landing.put_bytes("b.jsonl", b'{"id": 1}\n{"id": "two"}\n')
     walk = landing.run(include=["in/a.jsonl"])
     with pytest.raises(SchemaDriftError):
         read(walk, planned(walk))
     walk = landing.run(include=["in/b.jsonl"])
-    with pytest.raises(RowError, match=r"in/b\.jsonl"):
-        read(walk, planned(walk))
+    tally = Tally()
+    reading = walk.source.read(planned(walk), Survey({"id": "int64"}), (), tally)
+    assert reading.rows.collect()["id"].to_list() == [1]
+    rejected = tally.rejected.take()
+    assert rejected.select("_source_file", "_source_offset", "rule").rows() == [("in/b.jsonl", 10, "type")]
+    assert tally.by_file() == {"in/b.jsonl": {"read": 2, "quarantined": 1}}
 
 
 def test_a_file_that_may_not_be_read_is_a_source_error(landing: Landing) -> None:

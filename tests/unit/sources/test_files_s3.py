@@ -133,6 +133,18 @@ def test_a_changed_object_is_seen_by_its_etag(cloud: Cloud) -> None:
     assert walk.rows() == [{"id": 2}]
 
 
+def test_an_object_that_has_grown_gives_its_tail(cloud: Cloud) -> None:
+    cloud.put("in/a.jsonl", b'{"id": 1}\n')
+    walk = cloud.run(identity="path_and_version", on_change="append_tail")
+    assert len(walk.take()) == 1
+    cloud.put("in/a.jsonl", b'{"id": 1}\n{"id": 2}\n')
+    assert len(walk.take()) == 1
+    assert walk.rows(system=["_source_offset"]) == [{"id": 2, "_source_offset": 10}]
+    cloud.put("in/a.jsonl", b'{"id": 9}\n{"id": 2}\n{"id": 3}\n')
+    with pytest.raises(SourceError, match="has other bytes in the part that was read"):
+        walk.take()
+
+
 def test_identity_content_reads_equal_objects_once(cloud: Cloud) -> None:
     cloud.put("in/a.jsonl", b'{"id": 1}\n')
     cloud.put("in/b.jsonl", b'{"id": 1}\n')

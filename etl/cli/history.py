@@ -1,0 +1,142 @@
+"""The command that tells what was committed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from etl.cli.looking import change_line
+from etl.cli.names import AsJson, PipelineName
+from etl.cli.session import app, session_of
+from etl.cli.text import count, counted, escaped, moment, say, say_json, size, table
+
+if TYPE_CHECKING:
+    from etl.checkpoint.commit_log import CommitEntry
+    from etl.model import BatchResult
+    from etl.operations.status import Batch
+
+_FILES_SHOWN = 20
+_LABEL = 12
+
+
+@app.command()
+def history(
+    context: typer.Context,
+    pipeline: PipelineName,
+    batch: Annotated[int | None, typer.Option(min=0, help="Only this batch, in full, with each of its files.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the committed batches of a pipeline: offsets, table version, rows, durations.
+
+    Example: etl history orders --batch 3
+    """
+    from etl.operations.looking import Onlooker
+    from etl.operations.status import batch_of
+    from etl.operations.status import history as committed
+
+    seam = Onlooker()
+    wired = session_of(context).workspace().wired(pipeline, seam)
+    if batch is not None:
+        found = batch_of(wired, seam, batch)
+        if as_json:
+            say_json([{**asdict(found.entry.result), "files": found.files}])
+        else:
+            say_batch(found)
+        return
+    entries = committed(wired, seam)
+    if as_json:
+        say_json([asdict(entry.result) for entry in entries])
+    elif not entries:
+        say("never run")
+    else:
+        say_history(entries, wired.sink.table)
+
+
+def say_history(entries: list[CommitEntry], own: str) -> None:
+    """Print a line a batch, with the version of the pipeline's ``own`` table; fates that no row had are left out."""
+    rows = [entry.result.rows for entry in entries]
+    fates = [fate for fate in rows[0] if fate in ("read", "written") or any(each.get(fate) for each in rows)]
+    header = ("batch", "committed (UTC)", "bytes", *fates, "version", "seconds")
+    lines = [
+        (
+            *(count(entry.result.batch_id), moment(entry.committed_at), size(entry.result.bytes_read)),
+            *(count(entry.result.rows.get(fate, 0)) for fate in fates),
+            *(str(entry.result.tables.get(own, "")), f"{entry.result.seconds.get('total', 0.0):.2f}"),
+        )
+        for entry in entries
+    ]
+    notes = [_note(entry.result) for entry in entries]
+    numbers = [name for name in header if name != "committed (UTC)"]
+    if any(notes):
+        header = (*header, "note")
+        lines = [(*line, note) for line, note in zip(lines, notes, strict=True)]
+    say(f"{entries[0].result.pipeline} → {own}")
+    say(table(header, lines, numbers))
+
+
+def _note(result: BatchResult) -> str:
+    """Return what is special about a batch."""
+    notes = ["new schema"] if result.schema_changes and result.batch_id else []
+    if result.resolution is not None:
+        is_refused = "refused" in result.resolution
+        notes.append(f"{result.resolution['action']}{' refused' if is_refused else ''}")
+    return ", ".join(notes)
+
+
+def say_batch(batch: Batch) -> None:
+    """Print all that the checkpoint knows of a batch."""
+    entry, result = batch.entry, batch.entry.result
+    say(f"{result.pipeline}  batch {result.batch_id}  committed {moment(entry.committed_at)} UTC")
+    tables = [f"{escaped(name)} version {version}" for name, version in result.tables.items()]
+    checks = [f"{escaped(name)} failed by {counted(rows, 'row')}" for name, rows in result.checks.items() if rows]
+    lines = [
+        ("tables", ", ".join(tables)),
+        ("rows", ", ".join(f"{count(rows)} {fate}" for fate, rows in result.rows.items())),
+        *[("checks" if index == 0 else "", text) for index, text in enumerate(checks)],
+        *[("schema" if index == 0 else "", text) for index, text in enumerate(_changes(result))],
+        *_resolution(result),
+        ("bytes read", size(result.bytes_read)),
+        ("seconds", ", ".join(f"{step} {took_s}" for step, took_s in result.seconds.items())),
+        ("offsets", escaped(str(dict(result.offsets)))),
+        ("definition", entry.definition),
+        ("attempt", entry.attempt),
+    ]
+    for label, text in lines:
+        say(f"  {label:<{_LABEL}} {text}")
+    _say_files(batch.files)
+
+
+def _changes(result: BatchResult) -> list[str]:
+    from etl.model import SchemaChange
+
+    return [change_line(SchemaChange(**_known(change))) for change in result.schema_changes]
+
+
+def _known(change: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: change.get(name) for name in ("column", "before", "after")} | {"file": change.get("file") or ""}
+
+
+def _resolution(result: BatchResult) -> list[tuple[str, str]]:
+    """Return what the batch did with rows of the quarantine."""
+    if result.resolution is None:
+        return []
+    refused = result.resolution.get("refused")
+    if refused is not None:
+        return [("quarantine", f"{result.resolution['action']} refused: {escaped(str(refused), keep=chr(10))}")]
+    done = {"replay": "replayed", "discard": "discarded"}[result.resolution["action"]]
+    return [("quarantine", f"{counted(len(result.resolution['rows']), 'row')} {done}")]
+
+
+def _say_files(files: Mapping[str, Mapping[str, int]]) -> None:
+    """Print what became of the rows of each input file."""
+    if not files:
+        return
+    shown = sorted(files.items())[:_FILES_SHOWN]
+    fates = list(dict.fromkeys(["read", "written", *(fate for _, rows in shown for fate in rows)]))
+    lines = [(path, *(count(rows.get(fate, 0)) for fate in fates)) for path, rows in shown]
+    say(table(("file", *fates), lines, fates))
+    if len(files) > len(shown):
+        say(f"… and {counted(len(files) - len(shown), 'file')} more: --json has them all")

@@ -1,0 +1,34 @@
+"""Batches that deal with rows of the quarantine: what becomes of one that cannot be carried out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from etl.errors import (
+    CheckpointError,
+    EtlError,
+    FencedError,
+    LeaseHeldError,
+    StorageError,
+    TableStateError,
+    TransientError,
+)
+from etl.model import BatchPlan
+from etl.sources.again import again_units
+
+_NOT_OF_THE_ROWS = (TransientError, StorageError, CheckpointError, TableStateError, LeaseHeldError, FencedError)
+
+
+def is_refused(plan: BatchPlan, cause: EtlError) -> bool:
+    """Tell whether a batch fails because of the rows that it reads again, so that it would fail for ever."""
+    return plan.resolution is not None and bool(plan.resolution["rows"]) and not isinstance(cause, _NOT_OF_THE_ROWS)
+
+
+def withdrawn(plan: BatchPlan, source: str, cause: EtlError) -> BatchPlan:
+    """Return the plan of a batch that leaves the rows as they are, and says why. The pipeline can go on behind it."""
+    planned = plan.inputs[source]
+    return replace(
+        plan,
+        inputs={source: replace(planned, units=again_units())},
+        resolution={**(plan.resolution or {}), "rows": [], "refused": str(cause)},
+    )
