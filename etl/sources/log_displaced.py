@@ -76,7 +76,8 @@ class LogReturn:
             if not waiting or now == before:
                 break
             before = now
-        for each in waiting:
+        # Only now by content: a file that is another log itself may begin with all that one that is gone held.
+        for each in [each for each in waiting if not self._has_copy(each, left)]:
             self._give_up(each)
 
     def _unknown(self, folders: list[str], fresh: list[Candidate]) -> list[Candidate]:
@@ -95,9 +96,23 @@ class LogReturn:
         return look_at(self._handles.whole(tail.path)) == candidate.status
 
     def _is_found(self, displaced: Displaced, candidates: list[Candidate]) -> bool:
+        """Follow a log to where its very file lies now."""
+        found = None if displaced.is_truncated else self._search.by_identity(displaced.tail, candidates)
+        return self._is_followed(displaced, found, candidates)
+
+    def _has_copy(self, displaced: Displaced, candidates: list[Candidate]) -> bool:
+        """Follow a log to a file that was made of it.
+
+        Who rotates by renaming deletes the oldest log in the end, and younger ones may begin with all that it held. So
+        of a log that had been rotated away only a compressed file, or many equal bytes, are taken for a copy.
+        """
         tail = displaced.tail
-        found = None if displaced.is_truncated else self._search.by_identity(tail, candidates)
-        found = found or self._search.by_content(tail, candidates)
+        may_be_cut = displaced.is_truncated or displaced.path == tail.origin
+        found = self._search.by_content(tail, candidates, may_be_cut=may_be_cut)
+        return self._is_followed(displaced, found, candidates)
+
+    def _is_followed(self, displaced: Displaced, found: Candidate | None, candidates: list[Candidate]) -> bool:
+        tail = displaced.tail
         if found is None:
             return False
         candidates.remove(found)

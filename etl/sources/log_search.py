@@ -63,13 +63,18 @@ class LogSearch:
                 return candidate
         return None
 
-    def by_content(self, tail: Tail, candidates: Iterable[Candidate]) -> Candidate | None:
-        """Return the oldest candidate that may hold a log by its name and whose bytes are those of the log."""
+    def by_content(self, tail: Tail, candidates: Iterable[Candidate], *, may_be_cut: bool) -> Candidate | None:
+        """Return the oldest candidate that may hold a log by its name and whose bytes are those of the log.
+
+        Unless it ``may_be_cut`` by copytruncate, a few equal bytes of a plain file say nothing.
+        """
         for candidate in sorted(candidates, key=lambda each: (each.status.modified_ns, each.path)):
             if not self._may_be(tail, candidate):
                 continue
-            is_namesake = candidate.path == tail.origin
-            if self.holds(candidate, tail.mark) if is_namesake else self.is_copy(candidate, tail):
+            if candidate.path == tail.origin:
+                if self.holds(candidate, tail.mark):
+                    return candidate
+            elif self.is_copy(candidate, tail, may_be_cut=may_be_cut):
                 return candidate
         return None
 
@@ -84,7 +89,7 @@ class LogSearch:
             pass
         return False
 
-    def is_copy(self, candidate: Candidate, tail: Tail) -> bool:
+    def is_copy(self, candidate: Candidate, tail: Tail, *, may_be_cut: bool) -> bool:
         """Tell whether a file has the bytes of a log: all that is known of them, or all up to where it ends.
 
         A copy that was made while the log grew is shorter than what was seen of the log. So is another log that begins
@@ -96,7 +101,7 @@ class LogSearch:
             with closing(open_content(self.handles.whole(candidate.path), candidate.path)) as content:
                 size = content.size()
                 usable = [mark for mark in tail.marks if mark.length <= size]
-                if not usable:
+                if not usable or not (may_be_cut or content.is_packed or usable[-1].length >= SURE_BYTES):
                     return False
                 is_sure = usable[-1] == tail.mark or usable[-1].length in range(SURE_BYTES, size + 1)
                 return (is_sure or usable[-1].length == size) and is_marked(content, usable[-1])

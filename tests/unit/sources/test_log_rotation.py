@@ -144,6 +144,33 @@ def test_another_file_with_the_inode_and_the_bytes_of_a_deleted_one_is_read_anew
     assert watch.take() == ["start"], "it was made at another time than the file of the plan"
 
 
+def test_a_log_that_begins_with_all_that_a_deleted_one_held_stays_itself(watch: Watch) -> None:
+    """The oldest is read first and gone: the younger one behind it must not be taken for what is left of it."""
+    watch.write("header\n")
+    assert watch.take() == ["header"]
+    watch.rename("app.log", "app.log.1")
+    watch.write("header\nb\n")
+    assert watch.take() == ["header", "b"]
+    watch.restart()
+    watch.path("app.log.1").unlink()
+    watch.rename("app.log", "app.log.2")
+    watch.write("c\n", "app.log.2")
+    assert watch.take() == ["c"]
+
+
+def test_a_new_log_is_not_taken_for_a_deleted_rotated_one_that_began_alike(watch: Watch) -> None:
+    watch.write("header\n")
+    assert watch.take() == ["header"]
+    watch.rename("app.log", "app.log.1")
+    assert watch.take() == []
+    watch.restart()
+    watch.path("app.log.1").unlink()
+    watch.write("header\nb\n")
+    watch.rename("app.log", "app.log.2")
+    assert watch.take() == ["header", "b"]
+    assert watch.lost == []
+
+
 def test_compressed_data_that_is_still_being_written_is_waited_for(watch: Watch) -> None:
     watch.write("a\n")
     assert watch.take() == ["a"]
