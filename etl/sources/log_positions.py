@@ -12,6 +12,7 @@ from datetime import datetime
 
 from etl.errors import EtlError, StorageError
 from etl.model import PlannedInput
+from etl.sources.again import is_again
 from etl.sources.file_names import from_text, split
 from etl.sources.log_ledger import Change, LogLedger, Place
 from etl.sources.log_tail import Key, Tail
@@ -43,6 +44,7 @@ class LogPositions:
         self.started_at: datetime | None = None
         self.pending_losses: list[Loss] = []
         self.losses: list[Loss] = []
+        self.untold: list[Loss] = []
         self._events: list[tuple[Place, Change]] | None = None
         self._since_snapshot = 0
         self._snapshot_batches = 0
@@ -68,7 +70,8 @@ class LogPositions:
         for batch_id, planned in committed:
             if batch_id >= self.batches:
                 self._take_events(upto_batches=batch_id)
-                self.take_plan(batch_id, LogUnits.from_json(planned.units))
+                units = LogUnits(()) if is_again(planned.units) else LogUnits.from_json(planned.units)
+                self.take_plan(batch_id, units)
 
     def ready(self) -> None:
         """Take in what is recorded after the newest plan. *Repeat*: does nothing."""
@@ -104,7 +107,9 @@ class LogPositions:
         for unit in before.ranges:
             if unit.key not in kept and unit.key in self.tails:
                 self.remove(self.tails[unit.key])
-        self.losses += [loss for loss in after.lost if loss not in before.lost]
+        lost = [loss for loss in after.lost if loss not in before.lost]
+        self.losses += lost
+        self.untold += lost
 
     def add(self, tail: Tail) -> None:
         """Follow a log."""
@@ -145,6 +150,7 @@ class LogPositions:
     def lose(self, loss: Loss) -> None:
         """Note bytes that nobody can read any more."""
         self.losses.append(loss)
+        self.untold.append(loss)
         self.pending_losses.append(loss)
         self._new_losses.append(loss)
         self._must_save = True

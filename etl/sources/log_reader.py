@@ -60,6 +60,7 @@ class LogReader:
             with closing(in_order(jobs, WORKERS)) as results:
                 for index, found in results:
                     self._count(index, found, counts, tally)
+                    tally.add_of_files("read", {units.ranges[index].path: found.rows})
                     wide.update(found.wide)
                     frame = found.frame if most is None else found.frame.head(most)
                     if frame.height:

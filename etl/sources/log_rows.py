@@ -30,8 +30,8 @@ class LogRows:
 
     def __init__(self, options: LogOptions, contract: SchemaContract) -> None:
         self._max_line = options.max_line
-        self._format = cast("Format", made(options, contract))
-        way = getattr(self._format, "way", None)
+        self.format = cast("Format", made(options, contract))
+        way = getattr(self.format, "way", None)
         self.joiner = None if way is None else way.joiner
         self._has_fixed_columns = way is not None and way.parser.schema is not None
 
@@ -46,11 +46,11 @@ class LogRows:
         """Return ``known`` with the columns of a format that has the same for all lines, None for any other."""
         if not self._has_fixed_columns:
             return None
-        return self._format.survey(FileOpener("", 0, io.BytesIO), known)
+        return self.format.survey(FileOpener("", 0, io.BytesIO), known)
 
     def survey(self, unit: LogUnit, piece: Piece, known: Survey | None) -> Survey | None:
         """Return ``known`` evolved by the lines of a piece."""
-        return known if piece.long_bytes else self._format.survey(self._opener(unit, piece), known)
+        return known if piece.long_bytes else self.format.survey(self._opener(unit, piece), known)
 
     def chunks(self, unit: LogUnit, piece: Piece, known: Survey) -> Iterator[Chunk]:
         """Yield the rows of a piece, and its rejects with the file that they come from."""
@@ -61,7 +61,7 @@ class LogRows:
 
             yield Chunk(pl.DataFrame(schema=to_polars(known.schema)), 0, _no_offsets, self._too_long(unit, piece))
             return
-        for task in self._format.tasks(self._opener(unit, piece), known.schema, *([known.wide] if known.wide else [])):
+        for task in self.format.tasks(self._opener(unit, piece), known.schema, *([known.wide] if known.wide else [])):
             for chunk in task():
                 yield _placed(chunk, unit, piece, self._max_line)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from etl.errors import SourceChangedError, SourceError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
 from etl.schema_contract import Survey
+from etl.sources.again import Rereader, is_again
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_places import Places
 from etl.sources.log_discovery import LogDiscovery
@@ -50,7 +51,7 @@ class LogSource:
         self._planning = LogPlanning(options, self._handles, rows.joiner)
         self._opening = LogOpening(self._positions, self._handles)
         self._reader = LogReader(self._opening, rows, site)
-        self._told = 0
+        self._again = Rereader(lambda _: rows.format, site.contract)
 
     @property
     def declared_schema(self) -> Schema | None:
@@ -96,6 +97,8 @@ class LogSource:
 
         Raises ``cause`` where all are still there, SourceError where a folder is gone as well.
         """
+        if is_again(planned.units):
+            raise cause
         before = LogUnits.from_json(planned.units)
         kept, lost = [], list(before.lost)
         for unit in before.ranges:
@@ -115,10 +118,14 @@ class LogSource:
     def survey(self, planned: PlannedInput, known: Survey | None, now: datetime) -> Survey:
         """Return ``known`` evolved by the lines of the units, as far as the schema contract allows."""
         del now
+        if is_again(planned.units):
+            return self._again.survey(planned.units, known)
         return self._reader.survey(LogUnits.from_json(planned.units), known)
 
     def read(self, planned: PlannedInput, known: Survey, system: tuple[str, ...], tally: Tally) -> Reading:
         """Return the rows of the units, in order. *Repeat*: gives the same rows again, or raises."""
+        if is_again(planned.units):
+            return self._again.read(planned.units, known, system, tally)
         return self._reader.read(LogUnits.from_json(planned.units), known, system, tally)
 
     def acknowledge(self, batch_id: int, planned: PlannedInput) -> None:
@@ -153,10 +160,9 @@ class LogSource:
         self._positions.fold(upto)
 
     def take_notes(self) -> list[str]:
-        """Return what people should hear of since the last call: losses, logs that came back."""
-        told = [loss.told() for loss in self._positions.losses[self._told :]]
-        self._told = len(self._positions.losses)
-        told += self._discovery.arrivals.notes
+        """Return what people should hear of since the last call: losses that were found, logs that came back."""
+        told = [loss.told() for loss in self._positions.untold] + self._discovery.arrivals.notes
+        self._positions.untold.clear()
         self._discovery.arrivals.notes.clear()
         return told
 
