@@ -14,6 +14,7 @@ RANKS = {
         "rejects",
         "balance",
         "options",
+        "registry",
         "storage",
         "schema",
         "type_text",

@@ -59,7 +59,7 @@ class BatchOptions(Options):
 class DefaultsOptions(Options):
     """What pipelines do unless they say otherwise."""
 
-    batch: BatchOptions = BatchOptions()
+    batch: BatchOptions = Field(default_factory=BatchOptions)
 
 
 class ProfileFile(Options):
@@ -67,7 +67,7 @@ class ProfileFile(Options):
 
     lake: Annotated[str, Field(min_length=1)] = "lake"
     storage: Storage = Field(default_factory=dict)
-    defaults: DefaultsOptions = DefaultsOptions()
+    defaults: DefaultsOptions = Field(default_factory=DefaultsOptions)
     memory: SizeBytes = DEFAULT_MEMORY_BYTES
 
 
@@ -97,7 +97,7 @@ class PipelineFile(Options):
     sink: dict[str, Any]
     trigger: TriggerName = "available_now"
     expect: list[ExpectationOptions] = Field(default_factory=list)
-    quarantine: QuarantineOptions = QuarantineOptions()
+    quarantine: QuarantineOptions = Field(default_factory=QuarantineOptions)
 
 
 def _null_as_word(value: object) -> object:
@@ -128,7 +128,7 @@ class SourceCommon(Options):
     schema_contract: Literal["evolve", "rescue", "strict"] | ContractOptions | None = Field(
         default=None, description="default: evolve for an inferred schema, strict for a declared one"
     )
-    batch: BatchOptions = BatchOptions()
+    batch: BatchOptions = Field(default_factory=BatchOptions)
 
     @property
     def contract(self) -> SchemaContract:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from etl.errors import ConfigError
-from etl.formats.arrow import Arrow
-from etl.formats.avro import Avro
-from etl.formats.binary import Binary
 from etl.formats.contract import Chunk, FileOpener, Format, Task
-from etl.formats.delimited import Csv, Tsv
-from etl.formats.json_document import Json
-from etl.formats.log_formats import LOG_FORMATS
-from etl.formats.ndjson import Ndjson
-from etl.formats.parquet import Parquet
-from etl.formats.text import Text
-from etl.formats.xlsx import Xlsx
+from etl.registry import Registry
 
-FORMATS: dict[str, type[Any]] = {
-    "ndjson": Ndjson,
-    "json": Json,
-    "csv": Csv,
-    "tsv": Tsv,
-    "parquet": Parquet,
-    "avro": Avro,
-    "arrow": Arrow,
-    "text": Text,
-    "binary": Binary,
-    "xlsx": Xlsx,
-    **LOG_FORMATS,
-}
+FORMATS = Registry(
+    {
+        "ndjson": "etl.formats.ndjson:Ndjson",
+        "json": "etl.formats.json_document:Json",
+        "csv": "etl.formats.delimited:Csv",
+        "tsv": "etl.formats.delimited:Tsv",
+        "parquet": "etl.formats.parquet:Parquet",
+        "avro": "etl.formats.avro:Avro",
+        "arrow": "etl.formats.arrow:Arrow",
+        "text": "etl.formats.text:Text",
+        "binary": "etl.formats.binary:Binary",
+        "xlsx": "etl.formats.xlsx:Xlsx",
+        "lines": "etl.formats.log_formats:LinesFormat",
+        "common": "etl.formats.log_formats:CommonFormat",
+        "combined": "etl.formats.log_formats:CombinedFormat",
+        "syslog_rfc3164": "etl.formats.log_formats:Rfc3164Format",
+        "syslog_rfc5424": "etl.formats.log_formats:Rfc5424Format",
+        "logfmt": "etl.formats.log_formats:LogfmtFormat",
+        "cri": "etl.formats.log_formats:CriFormat",
+    }
+)
 """Every format by its name in pipeline files; ``options_model`` of each is what ``format_options`` may hold."""
 
 _ENDINGS = {

@@ -69,7 +69,7 @@ class _Walk:
     has_dropped: bool = field(default=False, init=False)
 
     def fields(self, row: dict[str, Any], known: Mapping[str, TypeTree], place: _Place) -> tuple[Any, Any, Any]:
-        if isinstance(row, Doubled):
+        if isinstance(row, Doubled) and self._counts_twice(row, known, place):
             raise doubled(row)
         trees: Any = known
         kept: dict[str, Any] = {}
@@ -88,6 +88,10 @@ class _Walk:
                 trees[name] = tree
         self._check_missing(row, known, place)
         return trees, kept, rescued or _NOTHING
+
+    def _counts_twice(self, row: Doubled, known: Mapping[str, TypeTree], place: _Place) -> bool:
+        """Tell whether a name that stands twice is one that counts: pyarrow does not look at those that are ignored."""
+        return place.is_new or self.contract.new_columns != "ignore" or not known.keys().isdisjoint(row.names)
 
     def _may_evolve(self, place: _Place, name: str) -> bool:
         is_taken = name == RESCUED and not place.path and self.contract.rescues

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from etl.errors import EtlError
@@ -51,9 +52,9 @@ class Constant(str):
 
 
 class Doubled(dict[str, Any]):
-    """An object in which a name stands twice."""
+    """An object in which some names stand twice, with the last value of each."""
 
-    name = ""
+    names: tuple[str, ...] = ()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -61,8 +62,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) == len(pairs):
         return found
     doubled = Doubled(found)
-    names = [name for name, _ in pairs]
-    doubled.name = next(name for name in names if names.count(name) > 1)
+    counts = Counter(name for name, _ in pairs)
+    doubled.names = tuple(name for name, count in counts.items() if count > 1)
     return doubled
 
 
@@ -122,7 +123,7 @@ def checked(value: Any, depth: int = 0) -> Any:  # noqa: ANN401  any JSON
 
 def doubled(value: Doubled) -> Fault:
     """Return the fault of an object in which a name stands twice."""
-    return Fault("syntax", f"the name {text(value.name)[:_SHOWN]} stands twice in one object")
+    return Fault("syntax", f"the name {text(value.names[0])[:_SHOWN]} stands twice in one object")
 
 
 def text(value: Any) -> str:  # noqa: ANN401  any JSON

@@ -1,5 +1,5 @@
 """Where rows go. The registry is a literal: a new sink is one file and one line here."""
 
-from etl.sinks.delta import DeltaSink
+from etl.registry import Registry
 
-SINKS = {"delta": DeltaSink}
+SINKS = Registry({"delta": "etl.sinks.delta:DeltaSink"})

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from etl.errors import BalanceError, SinkError
-from etl.schema import to_polars
+from etl.schema import is_list, is_struct, to_polars
 from etl.sinks.contract import Edit
 from etl.sinks.delta_log import DeltaLog, Head
 from etl.sinks.delta_types import from_delta_fields, stored
@@ -20,6 +20,7 @@ from etl.sinks.delta_types import from_delta_fields, stored
 if TYPE_CHECKING:
     import polars as pl
 
+    from etl.model import TypeTree
     from etl.storage import Storage
 
 _MARKED_BY = "row_id"
@@ -44,7 +45,7 @@ class TableRevision:
         self._partition_by = head.partition_columns
         self._before = stored(from_delta_fields(head.fields))
         self._after = stored(edit.schema)
-        self.retypes = any(self._after.get(name, tree) != tree for name, tree in self._before.items())
+        self.retypes = any(has_other_type(tree, self._after.get(name, tree)) for name, tree in self._before.items())
         self._files = self._touched(log.live_files(head)) if self._has_work else []
 
     @property
@@ -112,7 +113,9 @@ class TableRevision:
             if name in self._partition_by:
                 columns.append(pl.lit(keys.get(name), pl.String).cast(dtype).alias(name))
             elif name in given:
-                columns.append(pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=True))
+                # Not strict where it is nested: fields that the file lacks are null then, found by name.
+                is_strict = not dtype.is_nested()
+                columns.append(pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=is_strict))
             else:
                 columns.append(pl.lit(None, dtype).alias(name))
         return rows.select(columns)
@@ -183,12 +186,21 @@ class TableRevision:
             )
 
 
+def has_other_type(before: TypeTree, after: TypeTree) -> bool:
+    """Tell whether a column, or something in it, has another type ``after``; a struct with more fields alone has not."""
+    if is_list(before) and is_list(after):
+        return has_other_type(before["list"], after["list"])
+    if is_struct(before) and is_struct(after):
+        return any(has_other_type(tree, after["struct"].get(name, tree)) for name, tree in before["struct"].items())
+    return before != after
+
+
 def exactly(values: pl.Series, target: pl.DataType) -> pl.Series:
     """Return ``values`` as ``target``, nested too. Raises SinkError where one of them would change."""
     import polars as pl
 
     try:
-        found = values.cast(target, strict=True)
+        found = values.cast(target, strict=False)
     except pl.exceptions.PolarsError as exc:
         raise SinkError(f"the column cannot become {target}", where=values.name, hint=_DECLARE) from exc
     if not found.cast(values.dtype, strict=False).equals(values, null_equal=True):

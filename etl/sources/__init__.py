@@ -1,6 +1,5 @@
 """Where rows come from. The registry is a literal: a new source is one file and one line here."""
 
-from etl.sources.files import FileSource
-from etl.sources.log_source import LogSource
+from etl.registry import Registry
 
-SOURCES = {"files": FileSource, "logs": LogSource}
+SOURCES = Registry({"files": "etl.sources.files:FileSource", "logs": "etl.sources.log_source:LogSource"})

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from etl.errors import ConfigError, SourceError
 from etl.formats import FORMATS
-from etl.formats.log_formats import format_from
-from etl.formats.log_lines import LogFormat
 from etl.model import ReadLimit
 from etl.options import DurationS, Options
 from etl.schema_contract import EVOLVE, SchemaContract
 from etl.sources.file_pattern import parse_pattern
+
+if TYPE_CHECKING:
+    from etl.formats.log_lines import LogFormat
 
 LINE_FORMATS = (
     *("ndjson", "csv", "tsv", "text", "lines", "common", "combined"),
@@ -47,6 +48,8 @@ class LogPattern(Options):
 
     def made(self, options: Mapping[str, Any], contract: SchemaContract = EVOLVE) -> LogFormat:
         """Return the format. Raises ConfigError."""
+        from etl.formats.log_formats import format_from
+
         return format_from(self.model_dump(exclude_none=True), options, contract)
 
 

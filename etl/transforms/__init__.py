@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from etl.registry import Registry
 
-from etl.transforms.filter import Filter
-from etl.transforms.parse import Parse
-from etl.transforms.project import Select, WithColumns
-from etl.transforms.python import Python
-from etl.transforms.rename import Drop, Rename
-from etl.transforms.reshape import Explode, Unnest, Unpivot
-from etl.transforms.sql import Sql
-from etl.transforms.values import Cast, FillNull
-
-TRANSFORMS: dict[str, Any] = {
-    "filter": Filter,
-    "select": Select,
-    "with_columns": WithColumns,
-    "rename": Rename,
-    "drop": Drop,
-    "cast": Cast,
-    "fill_null": FillNull,
-    "explode": Explode,
-    "unnest": Unnest,
-    "unpivot": Unpivot,
-    "parse": Parse,
-    "sql": Sql,
-    "python": Python,
-}
+TRANSFORMS = Registry(
+    {
+        "filter": "etl.transforms.filter:Filter",
+        "select": "etl.transforms.project:Select",
+        "with_columns": "etl.transforms.project:WithColumns",
+        "rename": "etl.transforms.rename:Rename",
+        "drop": "etl.transforms.rename:Drop",
+        "cast": "etl.transforms.values:Cast",
+        "fill_null": "etl.transforms.values:FillNull",
+        "explode": "etl.transforms.reshape:Explode",
+        "unnest": "etl.transforms.reshape:Unnest",
+        "unpivot": "etl.transforms.reshape:Unpivot",
+        "parse": "etl.transforms.parse:Parse",
+        "sql": "etl.transforms.sql:Sql",
+        "python": "etl.transforms.python:Python",
+    }
+)
 """Key to class; each takes ``(options, site)`` and has its ``options_model``."""

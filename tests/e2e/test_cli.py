@@ -114,7 +114,7 @@ def test_a_reader_that_leaves_early_gets_no_traceback(etl: Any) -> None:
 
 def test_debug_shows_the_traceback_of_a_failed_run(shop: Path, etl: Any, open_gate: Any) -> None:
     open_gate()
-    (shop / "landing" / "0.ndjson").write_text("{\n")
+    (shop / "transforms" / "gate.py").write_text("def wait(rows):\n    raise ValueError('no')\n")
 
     assert "Traceback" not in etl("run", "--all").stderr
     assert "Traceback (most recent call last)" in etl("--debug", "run", "--all").stderr

@@ -23,6 +23,7 @@ UPLOADS = {
     "plan": "/checkpoint/offsets/",
     "data": "/table/kind.*parquet",
     "manifest": "/checkpoint/manifests/",
+    "schema": "/checkpoint/schemas/",
     "commit": "/table/_delta_log/",
     "entry": "/checkpoint/commits/",
 }
@@ -57,13 +58,13 @@ def crash_everywhere(store: Store, folder: Path, *, is_after: bool) -> int:
 
 
 def test_every_row_lands_once_when_a_run_ends_after_any_effect(store: Store, tmp_path: Path) -> None:
-    # probe 3, identity, epoch, five a batch: a run that ends before an effect leaves what one after the last leaves
-    assert crash_everywhere(store, tmp_path, is_after=True) == 15
+    # probe 3, identity, epoch, six a batch: a run that ends before an effect leaves what one after the last leaves
+    assert crash_everywhere(store, tmp_path, is_after=True) == 17
 
 
 @pytest.mark.slow
 def test_every_row_lands_once_when_a_run_ends_before_any_effect(store: Store, tmp_path: Path) -> None:
-    assert crash_everywhere(store, tmp_path, is_after=False) == 15
+    assert crash_everywhere(store, tmp_path, is_after=False) == 17
 
 
 @pytest.mark.parametrize("fault", ["503", "409", "lost"])
@@ -91,7 +92,7 @@ def test_every_row_lands_once_when_any_upload_fails(store: Store, tmp_path: Path
         lake.check(tmp_path / str(at), at)
         if not rule.has_struck:
             break
-    assert at == 17  # probe 2, identity, lease 2, epoch, five a batch; and a run that goes untouched
+    assert at == 19  # probe 2, identity, lease 2, epoch, six a batch; and a run that goes untouched
 
 
 def test_every_upload_that_fails_once_is_made_up_for_in_the_same_run(store: Store, tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_a_commit_that_cannot_be_read_back_is_unknown_and_the_next_start_finds_o
     with pytest.raises(UnknownOutcomeError, match="the answer was lost and it cannot be read back"):
         lake.run(lease=Free())
     asked = [method for method, path in store.proxy.requests if method in ("DELETE", "PUT") and "/probe-" not in path]
-    assert asked == ["PUT"] * 6  # identity, epoch, plan, data, manifest, and the commit once
+    assert asked == ["PUT"] * 7  # identity, epoch, plan, data, manifest, schema, and the commit once
     assert len([key for key in lake.keys("table/") if key.endswith(".parquet")]) == 1
     store.proxy.rules.clear()
     assert lake.run(lease=Free()) == [0, 1]

@@ -89,9 +89,14 @@ def test_floats_read_back_to_the_bit(value: float) -> None:
     assert repr(decode_rows([raw], {"x": "float64"})["x"][0]) == repr(value)
 
 
-def test_a_row_of_an_older_schema_lacks_columns_and_has_others() -> None:
-    frame = decode_rows([b'{"id": 1, "gone": [1]}', b'{"new": "x"}'], {"id": "int64", "new": "string"})
+def test_a_row_of_an_older_schema_lacks_columns() -> None:
+    frame = decode_rows([b'{"id": 1}', b'{"new": "x"}'], {"id": "int64", "new": "string"})
     assert frame.rows() == [(1, None), (None, "x")]
+
+
+def test_a_value_that_no_column_is_left_for_is_not_dropped() -> None:
+    with pytest.raises(ValueError, match="no column gone is known any more"):
+        decode_rows([b'{"id": 1, "gone": [1]}'], {"id": "int64"})
 
 
 def test_fields_that_a_struct_lacks_are_null() -> None:

@@ -16,6 +16,7 @@ source: {type: files, path: landing/*.ndjson, batch: {max_files: 1}}
 transforms:
   - filter: amount >= 0
 sink: {type: delta, table: silver.orders}
+quarantine: {max_fraction: 0.9}
 """
 
 

@@ -89,7 +89,9 @@ def test_a_failed_run_tells_where_why_and_what_next(etl: Any, shop: Path) -> Non
     done = etl("run", "orders")
 
     assert done.exit_code == 1
-    assert done.stderr.startswith("orders: failed after 1 batch\nerror: landing/2.ndjson:1: ")
+    assert done.stderr.startswith(
+        "orders: failed after 1 batch\nerror: silver.orders__quarantine: 1 of 1 rows were rej"
+    )
     assert "\n  " in done.stderr
     assert "Traceback" not in done.output
 

@@ -143,7 +143,7 @@ def test_faults_of_all_files_come_together_grouped_by_file(write: Write, tmp_pat
         "pipelines/a.yml: 1 problem\n"
         "  2:1    not YAML: did not find expected ',' or '}' while parsing a flow mapping\n"
         "pipelines/b.yaml: 1 problem\n"
-        "  3:10   trigger: unknown value 'never'; known: available_now, once"
+        "  3:10   trigger: unknown value 'never'; known: available_now, once, continuous"
     )
 
 

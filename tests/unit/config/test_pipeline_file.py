@@ -141,10 +141,10 @@ GOOD_SINK = "sink: {type: delta, table: silver.orders}\n"
         (GOOD_SOURCE + "sink: {type: delta}\n", "2:1 sink: give either table or path"),
         (GOOD_SOURCE + "sink: {type: delta, table: a.b, path: c}\n", "2:1 sink: give either table or path"),
         (GOOD_SOURCE + "sink: {type: delta, table: orders}\n", None),
-        (GOOD_SOURCE + GOOD_SINK + "trigger: continuous\n",
-         "3:10 trigger: unknown value 'continuous'; known: available_now, once"),
+        (GOOD_SOURCE + GOOD_SINK + "trigger: always\n",
+         "3:10 trigger: unknown value 'always'; known: available_now, once, continuous"),
         (GOOD_SOURCE + GOOD_SINK + "trigger: {every: 30s}\n",
-         "3:10 trigger: unknown value a mapping; known: available_now, once"),
+         "3:10 trigger: unknown value a mapping; known: available_now, once, continuous"),
         (GOOD_SOURCE + GOOD_SINK + "description: 12\n", "3:14 description: expected text, got 12"),
     ],
 )  # fmt: skip

@@ -261,3 +261,13 @@ def test_contract_that_evolves_columns_and_rescues_types_does_both_for_one_row()
 def test_known_survey_with_unreadable_files_keeps_them() -> None:
     known = Survey(N, frozenset(), {"in/g": "cut off"})
     assert Ndjson(contract=EVOLVE).survey(opener(b'{"b":1}'), known).unreadable == {"in/g": "cut off"}
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_name_that_stands_twice_counts_only_where_it_is_not_ignored(*, is_alone: bool) -> None:
+    other = b"" if is_alone else b'{"n":"x"}\n'  # a line that does not fit has every other looked at, too
+    schema: dict[str, Any] = N | {"s": {"struct": {"a": "int64"}}}
+    found = read(other + b'{"m":1,"m":2,"n":1,"s":{"z":1,"z":2}}\n', schema, IGNORE)
+    assert [row[0] for row in found.rows] == [1]
+    found = read(other + b'{"s":{"a":1,"a":2}}\n', schema, IGNORE)
+    assert [rule for _, _, rule, _ in found.rejects] == ["syntax"] if is_alone else ["type", "syntax"]

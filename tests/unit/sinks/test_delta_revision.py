@@ -15,7 +15,7 @@ from deltalake import DeltaTable, write_deltalake
 
 from etl.balance import Tally
 from etl.errors import FencedError, SinkError, TableMovedError
-from etl.model import PROVENANCE_COLUMNS, Manifest, Revision, Schema, StagedFile
+from etl.model import PROVENANCE_COLUMNS, Manifest, Revision, Schema, StagedFile, TypeTree
 from etl.sinks.contract import Edit
 from etl.sinks.delta import DeltaSink
 from etl.sinks.delta_revision import exactly
@@ -128,6 +128,26 @@ def test_fields_in_structs_and_items_of_lists_become_wider(tmp_path: Path) -> No
     assert pl.read_delta(str(tmp_path))["s"].to_list() == [{"a": 1.0, "l": [1.0, None]}, None]
 
 
+def test_fields_that_structs_gain_are_null_in_rows_that_are_written_anew(tmp_path: Path) -> None:
+    sink = make_sink(tmp_path)
+    append(sink, 0, pl.DataFrame({"n": [1, 2], "s": [{"a": 1}, None], "l": [[{"a": 1}], [None]]}))
+    append(sink, 1, pl.DataFrame({"n": [3], "s": [{"b": "x", "a": 2}], "l": [[{"b": "y", "a": 3}]]}))
+    grown: TypeTree = {"struct": {"a": "int64", "b": "string", "c": {"list": "date"}}}
+    commit(sink, 2, Edit({"n": "float64", "s": grown, "l": {"list": grown}}))
+    assert pl.read_delta(str(tmp_path)).sort("n").rows() == [
+        (1.0, {"a": 1, "b": None, "c": None}, [{"a": 1, "b": None, "c": None}]),
+        (2.0, None, [None]),
+        (3.0, {"a": 2, "b": "x", "c": None}, [{"a": 3, "b": "y", "c": None}]),
+    ]
+
+
+def test_fields_that_structs_gain_leave_the_files_of_a_table_alone(tmp_path: Path) -> None:
+    sink = make_sink(tmp_path)
+    append(sink, 0, pl.DataFrame({"s": [{"a": 1}], "l": [[{"a": 1}]]}))
+    grown: TypeTree = {"struct": {"a": "int64", "b": "string"}}
+    assert revised(sink, 1, Edit({"s": grown, "l": {"list": grown}})) == ((), None)
+
+
 SOURCED = pl.DataFrame(
     {"id": [1, 2, 3], "_source_file": ["in/a", "in/b", None], "_source_offset": [0, 0, None], "_batch_id": [0, 0, 0]},
 )
@@ -181,7 +201,8 @@ def test_files_without_such_rows_are_left_alone_though_their_bounds_do_not_tell(
 def test_a_table_without_provenance_has_no_rows_of_a_file(tmp_path: Path) -> None:
     sink = make_sink(tmp_path)
     append(sink, 0, pl.DataFrame({"id": [1]}))
-    assert revised(sink, 1, Edit({"id": "int64"}, files=frozenset({"in/a"}))) == ((), None)
+    with pytest.raises(SinkError, match="the table has no _source_file"):
+        revised(sink, 1, Edit({"id": "int64"}, files=frozenset({"in/a"})))
 
 
 def test_a_table_that_is_not_there_or_that_nothing_is_asked_of_stays(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from etl.errors import SinkError
 from etl.model import Schema, TypeTree
-from etl.sinks.delta_types import from_delta_fields, merge_fields, to_delta_fields
+from etl.sinks.delta_types import UNKNOWN_ITEMS, from_delta_fields, merge_fields, stored, to_delta_fields
 
 
 def column(name: str, delta_type: Any) -> dict[str, Any]:
@@ -58,10 +58,57 @@ def test_unsigned_integer_becomes_a_type_that_holds_all_its_values(ours: str, de
 
 @pytest.mark.parametrize(
     "unknown",
-    ["null", {"list": "null"}, {"struct": {"x": "null"}}, {"struct": {}}, {"list": {"struct": {"x": "null"}}}],
+    ["null", {"struct": {"x": "null"}}, {"struct": {}}, {"list": {"struct": {"x": "null"}}}],
 )
 def test_column_of_unknown_type_is_left_out_until_a_value_gives_it_one(unknown: TypeTree) -> None:
     assert to_delta_fields({"a": unknown, "b": "int64"}) == [column("b", "long")]
+
+
+EMPTY_LISTS: list[tuple[TypeTree, Any]] = [
+    ({"list": "null"}, array("string")),
+    ({"list": {"list": "null"}}, array(array("string"))),
+]
+
+
+@pytest.mark.parametrize(("ours", "delta"), EMPTY_LISTS)
+def test_list_that_was_always_empty_is_kept_as_one_of_text_and_marked(ours: TypeTree, delta: Any) -> None:
+    marked = column("a", delta) | {"metadata": {UNKNOWN_ITEMS: True}}
+    assert to_delta_fields({"a": ours}) == [marked]
+    assert from_delta_fields([marked]) == {"a": ours}
+
+
+def test_empty_lists_in_structs_are_marked_at_their_field() -> None:
+    fields = to_delta_fields({"s": {"struct": {"l": {"list": "null"}}}})
+    assert fields[0]["metadata"] == {}
+    assert fields[0]["type"]["fields"][0]["metadata"] == {UNKNOWN_ITEMS: True}
+    assert from_delta_fields(fields) == {"s": {"struct": {"l": {"list": "null"}}}}
+
+
+def test_items_of_an_empty_list_take_the_type_of_the_first_one() -> None:
+    table = to_delta_fields({"l": {"list": "null"}})
+    grown = merge_fields(table, to_delta_fields({"l": {"list": "int64"}}))
+    assert grown == [column("l", array("long"))]
+    assert merge_fields(grown, table) == grown
+    assert merge_fields(table, table) == table
+
+
+def test_files_hold_empty_lists_as_those_of_text() -> None:
+    assert stored({"l": {"list": "null"}, "s": {"struct": {"l": {"list": {"list": "null"}}}}, "n": "null"}) == {
+        "l": {"list": "string"},
+        "s": {"struct": {"l": {"list": {"list": "string"}}}},
+        "n": "null",
+    }
+
+
+WIDENED = [("int64", "float64"), ("date", "timestamp"), ("int32", "int64"), ("float32", "float64")]
+
+
+@pytest.mark.parametrize(("table", "rows"), WIDENED)
+def test_column_becomes_wider_only_where_the_caller_writes_it_anew(table: str, rows: str) -> None:
+    fields = to_delta_fields({"a": table}), to_delta_fields({"a": rows})
+    assert from_delta_fields(merge_fields(*fields, may_widen=True)) == {"a": rows}
+    with pytest.raises(SinkError):
+        merge_fields(*fields)
 
 
 def test_unknown_field_of_a_struct_is_left_out_and_the_others_stay() -> None:

@@ -224,6 +224,13 @@ def test_explain_says_why_a_file_was_not_read(landing: Landing, path: str, reaso
     assert source.explain(str(landing.root / path))["reason"] == reason
 
 
+def test_a_format_that_is_none_is_refused_by_its_key() -> None:
+    with pytest.raises(ValidationError) as caught:
+        FileOptions.model_validate({"path": "a", "format": "xml", "format_options": {"header": True}})
+
+    assert {fault["loc"][0] for fault in caught.value.errors()} == {"format"}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -239,7 +246,6 @@ def test_explain_says_why_a_file_was_not_read(landing: Landing, path: str, reaso
         ({"include": ["a", "b[c"]}, "include: 'b[c' has a '[' without ']'"),
         ({"path": "a", "exclude": ["{"]}, "exclude: '{' has a '{' without '}'"),
         ({"path": "a", "stable_for": 1.5}, "stable_for: not a duration"),
-        ({"path": "a", "format": "xml", "format_options": {"header": True}}, "format: Input should be"),
         ({"path": "a", "format_options": {"header": True}}, "format_options: needs `format`"),
         ({"path": "a", "format": "ndjson", "format_options": {"header": True}}, "format_options: header: Extra inputs"),
         ({"path": "a", "on_change": "append"}, "on_change: Input should be"),
