@@ -28,10 +28,14 @@ from tests.servers import S3Bucket
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A source that can be opened anew over the same input and ledger, and fed one unit of ids at a time."""
+    """A source that can be opened anew over the same input and ledger, and fed one unit of ids at a time.
+
+    ``first_unit`` is the least that it takes of the ids 1, 2 and 3.
+    """
 
     open: Callable[[], Source]
     add: Callable[[int, list[int]], None]
+    first_unit: tuple[int, ...] = (1, 2, 3)
 
 
 def file_setup(root: Path) -> Setup:
@@ -64,7 +68,7 @@ def log_setup(root: Path) -> Setup:
 
     clock = ManualClock()
     site = SourceSite("s", root, LocalStorage(root / "ledger", clock), clock)
-    return Setup(lambda: LogSource(LogOptions(path="in", format="ndjson"), None, site), add)
+    return Setup(lambda: LogSource(LogOptions(path="in", format="ndjson"), None, site), add, (1,))
 
 
 def memory_setup() -> Setup:
@@ -130,7 +134,7 @@ def test_spans_follow_one_another_and_offsets_are_not_empty(setup: Setup) -> Non
 def test_at_least_one_unit_is_taken(setup: Setup) -> None:
     setup.add(0, [1, 2, 3])
     source = setup.open()
-    assert ids(source, latest(source, None, ReadLimit(max_files=1, max_bytes=1))) == [1, 2, 3]
+    assert ids(source, latest(source, None, ReadLimit(max_files=1, max_bytes=1))) == [*setup.first_unit]
 
 
 def test_reading_again_gives_the_same_rows_each_counted_as_read(setup: Setup) -> None:
@@ -182,7 +186,7 @@ def test_rows_of_the_quarantine_are_read_again_and_are_no_input(setup: Setup) ->
     first = latest(source, None)
     source.accept(0, first)
     row = {"row_id": "0-0", "raw": '{"id": 7}', "raw_bytes": None, "form": "text", "context": None, "line": None}
-    units = again_units([{**row, "_source_file": "x", "_source_offset": 5}])
+    units = again_units([{**row, "_source_file": "x.jsonl", "_source_offset": 5}])
     again = replace(first, units=units, files=0, size_bytes=0)
     assert ids(source, again) == [7]
     source.acknowledge(1, again)
