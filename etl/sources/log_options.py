@@ -7,8 +7,10 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from etl.errors import ConfigError
+from etl.formats.delimited import Csv
 from etl.options import DurationS, Options, SizeBytes
 from etl.sources.file_pattern import parse_pattern, split_scheme
+from etl.sources.log_csv import CsvBorders
 from etl.sources.log_formats import made
 
 
@@ -26,7 +28,7 @@ class LogOptions(Options):
     include: list[str] = Field(default_factory=list, description="several paths, instead of `path`")
     exclude: list[str] = Field(default_factory=list, description="globs; one without '/' goes by the file's name alone")
     format: str | dict[str, Any] = Field(
-        default="lines", description="lines, ndjson, a log format by its name, {regex: …} or {grok: …}"
+        default="lines", description="lines, ndjson, csv, tsv, a log format by its name, {regex: …} or {grok: …}"
     )
     format_options: dict[str, Any] = Field(default_factory=dict)
     multiline: Multiline | None = None
@@ -52,7 +54,9 @@ class LogOptions(Options):
     @model_validator(mode="after")
     def _format_is_known(self) -> LogOptions:
         try:
-            made(self)
+            found = made(self)
+            if isinstance(found, Csv):
+                CsvBorders.of(found.options, self.max_line)
         except ConfigError as exc:
             raise ValueError(f"{exc.message}; {exc.hint}") from exc
         return self

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from etl.errors import SourceChangedError
@@ -26,29 +26,45 @@ class Range(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Whole lines from byte ``start``. With ``long_bytes`` it is the head of one line of so many bytes."""
+    """Whole lines from byte ``start``. With ``long_bytes`` it is the head of one line of so many bytes.
+
+    ``lead`` is the header of its log that is not in it.
+    """
 
     start: int
     text: bytes
     long_bytes: int = 0
+    lead: bytes = b""
 
 
-def pieces(content: Content, asked: Range, chunk_bytes: int, max_line: int) -> Iterator[Piece]:
+def whole_lines(text: bytes) -> int:
+    """Return how many bytes at the start of some text are whole lines."""
+    return text.rfind(b"\n") + 1
+
+
+def pieces(
+    content: Content,
+    asked: Range,
+    chunk_bytes: int,
+    max_line: int,
+    whole_bytes: Callable[[bytes], int] = whole_lines,
+) -> Iterator[Piece]:
     """Yield a range; memory is bounded by a chunk and a line. Raises SourceChangedError where it is short.
 
-    A line of more than ``max_line`` bytes that spans chunks is a piece of its own; others are inside the pieces.
+    ``whole_bytes`` tells how much of some text may be a piece. A line of more than ``max_line`` bytes that spans chunks
+    is a piece of its own; others are inside the pieces.
     """
     start, rest = asked.start, b""
     while start + len(rest) < asked.end:
         block = _block(content, asked, start + len(rest), chunk_bytes)
         text = rest + block
-        cut = len(text) if start + len(text) == asked.end else text.rfind(b"\n") + 1
+        cut = len(text) if start + len(text) == asked.end else whole_bytes(text)
         if cut:
             yield Piece(start, text[:cut])
         start, rest = start + cut, text[cut:]
         if len(rest) > max_line:
             size = _length_of_line(content, asked, start, chunk_bytes)
-            yield Piece(start, rest[:RAW_BYTES], size)
+            yield Piece(start, rest[: min(RAW_BYTES, size)], size)
             start, rest = min(start + size + 1, asked.end), b""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from etl.errors import SourceError
 from etl.model import ReadLimit
 from etl.sources.log_borders import first_line_end, last_line_end, last_record_end
+from etl.sources.log_csv import CsvBorders
 from etl.sources.log_handles import LogHandles
 from etl.sources.log_identity import Content, mark_of
 from etl.sources.log_options import LogOptions
@@ -18,16 +19,17 @@ from etl.sources.log_units import LogUnit
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from etl.formats.log_records import Joiner
+    from etl.sources.log_rows import LogRows
 
 
 class LogPlanning:
     """The choice of one source. A log that was served waits for the others; older logs of a path come first."""
 
-    def __init__(self, options: LogOptions, handles: LogHandles, joiner: Joiner | None) -> None:
+    def __init__(self, options: LogOptions, handles: LogHandles, rows: LogRows) -> None:
         self._options = options
         self._handles = handles
-        self._joiner = joiner
+        self._joiner = rows.joiner
+        self._csv = rows.csv
         self._turns: dict[str, int] = {}
         self._turn = 0
 
@@ -84,13 +86,15 @@ class LogPlanning:
     def _end(self, tail: Tail, content: Content, left_bytes: float, now_ns: int) -> int:
         """Return up to where a log can be taken, its offset where nothing is whole."""
         upto = int(min(tail.seen_bytes, tail.offset + left_bytes))
+        if self._csv is not None:
+            return self._end_of_csv(self._csv, tail, content, upto, now_ns)
         begun = max(tail.offset, min(tail.searched, upto))
         end = last_line_end(content, begun, upto)
         if end == begun:
             end = tail.offset
             tail.searched = max(tail.searched, upto)
         if upto == tail.seen_bytes:
-            idle_s = inf if tail.is_packed else (now_ns - tail.modified_ns) / 1e9
+            idle_s = _idle_s(tail, now_ns)
             if idle_s >= self._options.close_partial_after:
                 return upto
             multiline = self._options.multiline
@@ -101,9 +105,29 @@ class LogPlanning:
             return last_record_end(content, self._joiner, asked, self._options.max_line)
         return end
 
+    def _end_of_csv(self, csv: CsvBorders, tail: Tail, content: Content, upto: int, now_ns: int) -> int:
+        """Return the same for a log that is CSV: nothing is taken before its header is whole."""
+        lead = csv.lead(content, tail.path or tail.origin)
+        if lead is None or upto < len(lead):
+            return tail.offset
+        if upto == tail.seen_bytes and _idle_s(tail, now_ns) >= self._options.close_partial_after:
+            return upto
+        end = csv.last_end(content, tail.offset, upto)
+        return end if end >= len(lead) else tail.offset
+
     def _end_of_one(self, tail: Tail, content: Content, left_bytes: int, now_ns: int) -> int:
         """Return the end of the first line, which is longer than the limit."""
+        if self._csv is not None:
+            lead = self._csv.lead(content, tail.path or tail.origin)
+            start = max(tail.offset, len(lead or b""))
+            end = self._csv.first_end(content, start, tail.seen_bytes)
+            return end if lead is not None and end > start else self._end(tail, content, inf, now_ns)
         end = first_line_end(content, tail.offset + left_bytes, tail.seen_bytes)
         if end > tail.offset + left_bytes:
             return end
         return self._end(tail, content, inf, now_ns)
+
+
+def _idle_s(tail: Tail, now_ns: int) -> float:
+    """Return for how long nothing was written; a compressed log is never written to again."""
+    return inf if tail.is_packed else (now_ns - tail.modified_ns) / 1e9

@@ -81,6 +81,8 @@ class LogReader:
             with closing(self._opening.open(unit)) as content:
                 for piece in self._rows.pieces(content, unit, self._chunk_bytes):
                     known = self._rows.survey(unit, piece, known)
+                    if self._rows.csv is not None and not piece.long_bytes:
+                        break  # its header says it all
         return known or Survey({})
 
     def _jobs(

@@ -9,7 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from etl.formats.contract import Chunk, FileOpener
+from etl.formats.delimited import Csv
 from etl.rejects import rejects
+from etl.sources.log_borders import CHUNK_BYTES
+from etl.sources.log_csv import CsvBorders
 from etl.sources.log_formats import made
 from etl.sources.log_identity import Content
 from etl.sources.log_pieces import RAW_BYTES, Piece, Range, joined, pieces
@@ -33,14 +36,27 @@ class LogRows:
         self.format = cast("Format", made(options, contract))
         way = getattr(self.format, "way", None)
         self.joiner = None if way is None else way.joiner
+        self.csv = CsvBorders.of(self.format.options, self._max_line) if isinstance(self.format, Csv) else None
         self._has_fixed_columns = way is not None and way.parser.schema is not None
 
     def pieces(self, content: Content, unit: LogUnit, chunk_bytes: int) -> Iterator[Piece]:
         """Yield the range of a unit in pieces of whole records."""
+        if self.csv is not None:
+            return self._csv_pieces(self.csv, content, unit)
         found = pieces(content, Range(unit.path, unit.start, unit.end), chunk_bytes, self._max_line)
         if self.joiner is None:
             return found
         return (piece for piece, _ in joined(found, self.joiner, self._max_line))
+
+    def _csv_pieces(self, csv: CsvBorders, content: Content, unit: LogUnit) -> Iterator[Piece]:
+        """Yield whole records, each piece but the first of a log with its header.
+
+        Their size is fixed: rows are numbered from the start of their piece.
+        """
+        lead = csv.lead(content, unit.path) or b""
+        asked = Range(unit.path, max(unit.start, len(lead)) if unit.start else 0, unit.end)
+        for piece in pieces(content, asked, CHUNK_BYTES, self._max_line, csv.whole_bytes):
+            yield piece._replace(lead=lead if piece.start else b"")
 
     def survey_of_none(self, known: Survey | None) -> Survey | None:
         """Return ``known`` with the columns of a format that has the same for all lines, None for any other."""
@@ -67,9 +83,10 @@ class LogRows:
 
     def _opener(self, unit: LogUnit, piece: Piece) -> FileOpener:
         modified_at = _EPOCH + timedelta(microseconds=unit.modified_ns // 1000)
-        size = len(piece.text)
+        text = piece.lead + piece.text
+        size = len(text)
         return FileOpener(
-            unit.path, size, lambda: io.BytesIO(piece.text), max(size, 1), self._max_line, modified_at=modified_at
+            unit.path, size, lambda: io.BytesIO(text), max(size, 1), self._max_line, modified_at=modified_at
         )
 
     def _too_long(self, unit: LogUnit, piece: Piece) -> pl.DataFrame:
@@ -92,11 +109,11 @@ def _placed(chunk: Chunk, unit: LogUnit, piece: Piece, max_line: int) -> Chunk:
     """Return a chunk with the places of its rows in the log; how many lines lie before is not known."""
     import polars as pl
 
-    found = chunk.rejects
+    found, in_bytes = chunk.rejects, piece.start - len(piece.lead)
     if found is not None:
         is_long = pl.col("rule") == "too_long"
         found = found.with_columns(
-            pl.col("_source_offset") + piece.start,
+            pl.col("_source_offset") + in_bytes,
             pl.when(is_long)
             .then(pl.col("raw").bin.head(min(max_line, RAW_BYTES)))
             .otherwise(pl.col("raw"))

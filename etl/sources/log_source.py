@@ -48,7 +48,7 @@ class LogSource:
         self._handles = LogHandles(str(site.folder))
         self._positions = LogPositions(LogLedger(site.ledger, site.seam, site.name), snapshot_at)
         self._discovery = LogDiscovery(options, places, self._positions, self._handles, site.seam)
-        self._planning = LogPlanning(options, self._handles, rows.joiner)
+        self._planning = LogPlanning(options, self._handles, rows)
         self._opening = LogOpening(self._positions, self._handles)
         self._reader = LogReader(self._opening, rows, site)
         self._again = Rereader(lambda _: rows.format, site.contract)
