@@ -66,6 +66,8 @@ class LogDiscovery:
             self._return.settle(displaced, fresh)
             fresh = [each for each in fresh if each.path not in self._positions.by_path]
         fresh += self._missed(fresh)
+        # What is followed and was renamed since this look began is no new log: the next look finds it.
+        fresh = [each for each in fresh if not self._return.is_followed(each)]
         for tail in self.arrivals.take(fresh, now):
             self._measuring.look(tail)
 
@@ -97,7 +99,8 @@ class LogDiscovery:
         stat = os.stat
         for tail in self._positions.tails.values():
             if tail.path is None:
-                if not tail.is_gone and self._handles.held(tail) is None:
+                held = self._handles.held(tail)
+                if not tail.is_gone and (held is None or held.has_name):
                     displaced.append(Displaced(tail, tail.origin, is_truncated=False, status=None))
                 continue
             whole = tail.whole = tail.whole or self._handles.whole(tail.path)
@@ -158,8 +161,7 @@ class LogDiscovery:
         known = {each.path for each in fresh}
         folders = [to_text(folder) for folder in self._entered if self._has_changed(folder)]
         unknown = self._search.beside(folders, self._is_unknown_rotated)
-        return [each for each in unknown if each.path not in known and self.arrivals.is_missed(each)
-                and not self._return.is_second_name(each)]  # fmt: skip
+        return [each for each in unknown if each.path not in known and self.arrivals.is_missed(each)]
 
     def _is_unknown_rotated(self, path: str) -> bool:
         return path not in self._positions.by_path and self.arrivals.is_rotated(path)

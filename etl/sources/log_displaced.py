@@ -57,8 +57,10 @@ class LogReturn:
 
     def settle(self, displaced: list[Displaced], fresh: list[Candidate]) -> None:
         """Find displaced logs again, or note what of them is lost."""
+        nameless = [each for each in displaced if each.tail.path is None and self._handles.held(each.tail) is not None]
         for each in displaced:
-            self._positions.move(each.tail, None, each.tail.identity)
+            if each.tail.path is not None:
+                self._positions.move(each.tail, None, each.tail.identity)
             if each.is_truncated:
                 self._handles.release(each.tail)
         for each in displaced:
@@ -77,15 +79,16 @@ class LogReturn:
                 break
             before = now
         # Only now by content: a file that is another log itself may begin with all that one that is gone held.
-        for each in [each for each in waiting if not self._has_copy(each, left)]:
-            self._give_up(each)
+        for each in waiting:
+            if each not in nameless and not self._has_copy(each, left):
+                self._give_up(each)
 
     def _unknown(self, folders: list[str], fresh: list[Candidate]) -> list[Candidate]:
         """Return the files in the folders, and the fresh ones elsewhere, that are no log that is followed."""
         found = {each.path: each for each in self._search.beside(folders)}
         found |= {each.path: each for each in fresh if each.path not in found or found[each.path].status == each.status}
         found = {path: each for path, each in found.items() if path not in self._positions.by_path}
-        taken = {path for path, each in found.items() if self.is_second_name(each)}
+        taken = {path for path, each in found.items() if self.is_followed(each)}
         return [each for path, each in found.items() if path not in taken]
 
     def is_second_name(self, candidate: Candidate) -> bool:
@@ -95,10 +98,15 @@ class LogReturn:
             return False
         return look_at(self._handles.whole(tail.path)) == candidate.status
 
+    def is_followed(self, candidate: Candidate) -> bool:
+        """Tell whether a file is one that is followed elsewhere, though its name may have moved on during this look."""
+        tail = self._positions.by_identity.get(candidate.status.identity)
+        return tail is not None and tail.path not in (None, candidate.path)
+
     def _is_found(self, displaced: Displaced, candidates: list[Candidate]) -> bool:
         """Follow a log to where its very file lies now."""
         found = None if displaced.is_truncated else self._search.by_identity(displaced.tail, candidates)
-        return self._is_followed(displaced, found, candidates)
+        return self._follow(displaced, found, candidates)
 
     def _has_copy(self, displaced: Displaced, candidates: list[Candidate]) -> bool:
         """Follow a log to a file that was made of it.
@@ -109,9 +117,9 @@ class LogReturn:
         tail = displaced.tail
         may_be_cut = displaced.is_truncated or displaced.path == tail.origin
         found = self._search.by_content(tail, candidates, may_be_cut=may_be_cut)
-        return self._is_followed(displaced, found, candidates)
+        return self._follow(displaced, found, candidates)
 
-    def _is_followed(self, displaced: Displaced, found: Candidate | None, candidates: list[Candidate]) -> bool:
+    def _follow(self, displaced: Displaced, found: Candidate | None, candidates: list[Candidate]) -> bool:
         tail = displaced.tail
         if found is None:
             return False
@@ -127,6 +135,8 @@ class LogReturn:
     def _shorten(self, tail: Tail) -> None:
         """Note what was seen of a log and is not in the copy that is left of it: it was cut while it grew."""
         with suppress(FileNotFoundError), closing(open_content(tail.whole, tail.path or "")) as content:
+            if content.status().identity != tail.identity:
+                return  # it moved on this moment
             tail.is_packed = content.is_packed
             size = content.size()
             if tail.seen_bytes > max(size, tail.offset) and not tail.is_skipped:

@@ -62,6 +62,9 @@ class Content(Protocol):
     def size(self) -> int:
         """Return how many bytes there are. Raises SourceError where compressed data is damaged or cut off."""
 
+    def status(self) -> Status:
+        """Return what the open file is now, wherever it lies."""
+
     def close(self) -> None:
         """Let go of the file. *Repeat*: safe."""
 
@@ -92,6 +95,11 @@ class PlainContent:
     def status(self) -> Status:
         """Return what the open file is now, wherever it lies."""
         return status_of(os.fstat(self._file.fileno()))
+
+    @property
+    def has_name(self) -> bool:
+        """Whether the open file still lies somewhere."""
+        return os.fstat(self._file.fileno()).st_nlink > 0
 
     def close(self) -> None:
         """Let go of the file."""
@@ -129,6 +137,10 @@ class PackedContent:
         while block := self._stream.read(_SKIP_BYTES):
             self._at += len(block)
         return self._at
+
+    def status(self) -> Status:
+        """Return what the open file is now, wherever it lies."""
+        return status_of(os.fstat(self._file.fileno()))
 
     def close(self) -> None:
         """Let go of the file."""

@@ -22,12 +22,17 @@ class LogMeasuring:
 
     def is_same(self, tail: Tail, status: Status) -> bool:
         """Tell whether a file still is its log, and take its new size and mark in."""
-        born = born_ns(tail.whole or self._handles.whole(tail.path or ""))
+        whole = tail.whole or self._handles.whole(tail.path or "")
+        born = born_ns(whole)
         if born != (tail.born_ns or born):
-            return False
+            now = look_at(whole)
+            return now is None or now.identity != tail.identity  # it went this moment: the next look will see
         tail.born_ns = born
         try:
             content = self._handles.content(tail)
+            if content.status().identity != tail.identity:
+                content.close()
+                return True  # the same
             try:
                 is_shorter = not content.is_packed and content.size() < max(tail.offset, tail.mark.length)
                 if is_shorter or not is_marked(content, tail.mark):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from etl.errors import SourceChangedError, SourceError
 from etl.sources.file_names import from_text
 from etl.sources.log_handles import LogHandles
-from etl.sources.log_identity import Content, is_marked, is_of_family, look_at, open_content
+from etl.sources.log_identity import Content, Status, is_marked, is_of_family, look_at, open_content
 from etl.sources.log_positions import LogPositions
 from etl.sources.log_search import LogSearch, folders_of
 from etl.sources.log_units import LogUnit
@@ -84,6 +84,9 @@ class _Borrowed:
 
     def size(self) -> int:
         return self._content.size()
+
+    def status(self) -> Status:
+        return self._content.status()
 
     def close(self) -> None:
         """Do nothing."""

@@ -70,6 +70,8 @@ class LogPlanning:
         except OSError as exc:
             raise SourceError(f"cannot be read: {exc.strerror}", where=tail.path or tail.origin) from exc
         try:
+            if content.status().identity != tail.identity:
+                return None  # the same: another file lies there now
             end = self._end(tail, content, left_bytes, now_ns)
             if end == tail.offset and is_first and left_bytes < tail.seen_bytes - tail.offset:
                 end = self._end_of_one(tail, content, int(left_bytes), now_ns)

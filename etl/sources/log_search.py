@@ -10,7 +10,17 @@ from typing import NamedTuple
 from etl.errors import SourceError
 from etl.sources.file_names import from_text, join, split, to_text
 from etl.sources.log_handles import LogHandles
-from etl.sources.log_identity import Mark, Status, born_ns, is_marked, is_of_family, mark_of, open_content, status_of
+from etl.sources.log_identity import (
+    Content,
+    Mark,
+    Status,
+    born_ns,
+    is_marked,
+    is_of_family,
+    mark_of,
+    open_content,
+    status_of,
+)
 from etl.sources.log_tail import Tail
 
 SURE_BYTES = 1024
@@ -81,7 +91,7 @@ class LogSearch:
     def holds(self, candidate: Candidate, mark: Mark) -> bool:
         """Tell whether a file starts with the bytes of a mark; ``undecided`` takes one that cannot be judged."""
         try:
-            with closing(open_content(self.handles.whole(candidate.path), candidate.path)) as content:
+            with closing(self._opened(candidate)) as content:
                 return is_marked(content, mark)
         except SourceError:
             self.undecided.append(Undecided(candidate.path, candidate.status))
@@ -98,7 +108,7 @@ class LogSearch:
         if not tail.marks:
             return False
         try:
-            with closing(open_content(self.handles.whole(candidate.path), candidate.path)) as content:
+            with closing(self._opened(candidate)) as content:
                 size = content.size()
                 usable = [mark for mark in tail.marks if mark.length <= size]
                 if not usable or not (may_be_cut or content.is_packed or usable[-1].length >= SURE_BYTES):
@@ -126,6 +136,14 @@ class LogSearch:
                 return mark if size <= content.size() and is_marked(content, mark) else None
         except (OSError, SourceError):
             return None
+
+    def _opened(self, candidate: Candidate) -> Content:
+        """Return the bytes of a candidate. Raises FileNotFoundError where another file lies there by now."""
+        content = open_content(self.handles.whole(candidate.path), candidate.path)
+        if content.status().identity != candidate.status.identity:
+            content.close()
+            raise FileNotFoundError(candidate.path)
+        return content
 
     def _may_be(self, tail: Tail, candidate: Candidate) -> bool:
         """Tell whether a file's name allows it to hold a log.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import os
 import tracemalloc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -358,3 +359,21 @@ def test_a_full_refresh_is_refused_where_logs_that_were_read_are_out_of_reach(ro
         watch.source.check_replay()
     with pytest.raises(SourceError, match="what was there at the first look"):
         Watch(root, read_from="end").source.check_replay()
+
+
+def test_closing_lets_go_of_the_files_and_may_repeat(root: Path) -> None:
+    watch = Watch(root)
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    assert root / "app.log" in open_files()
+    watch.source.close()
+    watch.source.close()
+    assert root / "app.log" not in open_files()
+
+
+def open_files() -> set[Path]:
+    found = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.add(Path(os.readlink(link)))
+    return found
