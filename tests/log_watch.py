@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ class Watch:
         self.plans: list[PlannedInput] = []
         self.lines: list[str] = []
         self.rejected: list[dict[str, Any]] = []
+        self.later: list[Callable[[], object]] = []
         self.seam = ShiftedClock()
         self.source = self._opened()
 

@@ -13,6 +13,7 @@ from etl.sources.log_identity import (
     HEAD_BYTES,
     Mark,
     Status,
+    born_ns,
     is_of_family,
     is_whole,
     mark_of,
@@ -77,9 +78,7 @@ class LogArrivals:
         """Follow the unknown files that are new logs, oldest first, and return them."""
         ordered = _once_each(sorted(fresh, key=lambda each: (each.status.modified_ns, each.path)))
         self._fresh = {each.path for each in ordered}
-        self._away = [
-            tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length >= SURE_BYTES
-        ]
+        self._away = [tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length]
         taken = [tail for each in ordered if (tail := self._taken(each, now)) is not None]
         for path, mark in self._copies:
             if (original := self._positions.by_path.get(path)) is not None and mark.length:
@@ -123,7 +122,9 @@ class LogArrivals:
         """Return a log that was taken for gone and is here, without doubt: its folder was away, or it was packed."""
         for tail in self._away:
             is_same = tail.identity == candidate.status.identity
-            if (is_same or _is_family(candidate.path, tail)) and self._search.holds(candidate, tail.mark):
+            is_sure = tail.mark.length >= SURE_BYTES and (is_same or _is_family(candidate.path, tail))
+            is_sure = is_sure or (is_same and tail.born_ns == self._born_ns(candidate) != 0)
+            if is_sure and self._search.holds(candidate, tail.mark):
                 self._away.remove(tail)
                 self._handles.release(tail)
                 tail.is_gone = False
@@ -131,6 +132,9 @@ class LogArrivals:
                 self.notes.append(f"{candidate.path}: is the log {tail.origin}, generation {tail.generation}, again")
                 return tail
         return None
+
+    def _born_ns(self, candidate: Candidate) -> int:
+        return born_ns(self._handles.whole(candidate.path))
 
     def _why_not(self, candidate: Candidate, age_s: float) -> str:
         """Return why a file is no new log; empty where it is one."""
