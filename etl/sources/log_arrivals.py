@@ -16,6 +16,7 @@ from etl.sources.log_identity import (
     born_ns,
     is_of_family,
     is_whole,
+    look_at,
     mark_of,
     open_content,
     rotated_from,
@@ -42,6 +43,7 @@ class LogArrivals:
         self._search = search
         self._passed_over: dict[str, tuple[Status, str]] = {}
         self._fresh: set[str] = set()
+        self._families: dict[str, list[Tail]] = {}
         self._away: list[Tail] = []
         self._copies: list[tuple[str, Mark]] = []
         self.notes: list[str] = []
@@ -78,6 +80,7 @@ class LogArrivals:
         """Follow the unknown files that are new logs, oldest first, and return them."""
         ordered = _once_each(sorted(fresh, key=lambda each: (each.status.modified_ns, each.path)))
         self._fresh = {each.path for each in ordered}
+        self._families.clear()
         self._away = [tail for tail in self._positions.tails.values() if tail.path is None and tail.mark.length]
         taken = [tail for each in ordered if (tail := self._taken(each, now)) is not None]
         for path, mark in self._copies:
@@ -106,9 +109,28 @@ class LogArrivals:
             if not reason.startswith("waiting"):
                 self._passed_over[candidate.path] = (candidate.status, reason)
             return None
+        if not self._is_undisturbed(candidate):
+            return None
         self._passed_over.pop(candidate.path, None)
         origin = self._origin(candidate, self._fresh)
         return self._positions.new(origin, candidate.path, candidate.status.identity)
+
+    def _is_undisturbed(self, candidate: Candidate) -> bool:
+        """Tell whether the logs that a file may have been made of still lie as this look found them.
+
+        Else it may hold what is left of one that was rotated since: the next look will tell.
+        """
+        older = older_paths(candidate.path)
+        if older and not self._families:
+            for tail in self._positions.tails.values():
+                self._families.setdefault(tail.origin, []).append(tail)
+        return all(self._lies(tail) for path in older for tail in self._families.get(path, ()) if tail.path is not None)
+
+    def _lies(self, tail: Tail) -> bool:
+        status = look_at(self._handles.whole(tail.path or ""))
+        if status is None or status.identity != tail.identity:
+            return False
+        return tail.is_packed or status.size_bytes >= max(tail.offset, tail.seen_bytes, tail.mark.length)
 
     def _origin(self, candidate: Candidate, paths: set[str]) -> str:
         """Return where a log was first written, as far as names tell: at a known path, or one that a pattern takes."""
@@ -129,6 +151,7 @@ class LogArrivals:
                 self._handles.release(tail)
                 tail.is_gone = False
                 self._positions.move(tail, candidate.path, candidate.status.identity)
+                tail.born_ns = 0  # a compressed copy may have been given the freed inode
                 self.notes.append(f"{candidate.path}: is the log {tail.origin}, generation {tail.generation}, again")
                 return tail
         return None

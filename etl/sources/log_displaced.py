@@ -127,7 +127,7 @@ class LogReturn:
         if found.status.identity != tail.identity or displaced.is_truncated:
             self._handles.release(tail)
         self._positions.move(tail, found.path, found.status.identity)
-        tail.whole = self._handles.whole(found.path)
+        tail.whole, tail.born_ns = self._handles.whole(found.path), 0  # a copy may have been given the freed inode
         self._shorten(tail)
         self._measuring.look(tail)
         return True

@@ -58,7 +58,9 @@ class LogMeasuring:
             status = content.status()
         tail.is_packed = content.is_packed
         tail.seen_bytes = content.size()
-        tail.prove(mark_of(content, tail.seen_bytes, tail.mark))
+        mark = mark_of(content, tail.seen_bytes, tail.mark)
+        if content.is_packed or content.size() >= mark.length:  # else it was cut while it was marked
+            tail.prove(mark)
         tail.modified_ns = status.modified_ns
         tail.status, tail.is_racy = status, self.now_ns - status.modified_ns < RACY_NS
 

@@ -78,6 +78,8 @@ class LogPlanning:
             if end == tail.offset:
                 return None
             mark = mark_of(content, end, tail.mark)
+            if not content.is_packed and content.size() < end:
+                return None  # it was cut while it was marked
         finally:
             if not is_held:
                 content.close()

@@ -26,6 +26,9 @@ from etl.sources.log_tail import Tail
 SURE_BYTES = 1024
 """From so many equal bytes on, content alone says that two files are one log, whatever their names and inodes."""
 
+_COPIED_NS = 2_000_000_000
+"""How long making a copy may take, and 100 ns a byte."""
+
 
 class Candidate(NamedTuple):
     """A file that may be a log that is looked for. ``path`` is text; ``is_matched``: the source's patterns take it."""
@@ -111,7 +114,8 @@ class LogSearch:
             with closing(self._opened(candidate)) as content:
                 size = content.size()
                 usable = [mark for mark in tail.marks if mark.length <= size]
-                if not usable or not (may_be_cut or content.is_packed or usable[-1].length >= SURE_BYTES):
+                is_copied = content.is_packed or (may_be_cut and not self._has_grown(candidate))
+                if not usable or not (is_copied or usable[-1].length >= SURE_BYTES):
                     return False
                 is_sure = usable[-1] == tail.mark or usable[-1].length in range(SURE_BYTES, size + 1)
                 return (is_sure or usable[-1].length == size) and is_marked(content, usable[-1])
@@ -136,6 +140,11 @@ class LogSearch:
                 return mark if size <= content.size() and is_marked(content, mark) else None
         except (OSError, SourceError):
             return None
+
+    def _has_grown(self, candidate: Candidate) -> bool:
+        """Tell whether a file was written to for a while, as logs are; a copy is made at once."""
+        born = born_ns(self.handles.whole(candidate.path))
+        return 0 < born < candidate.status.modified_ns - _COPIED_NS - candidate.status.size_bytes * 100
 
     def _opened(self, candidate: Candidate) -> Content:
         """Return the bytes of a candidate. Raises FileNotFoundError where another file lies there by now."""

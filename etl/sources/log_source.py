@@ -95,7 +95,8 @@ class LogSource:
     def refresh(self, planned: PlannedInput, cause: SourceChangedError) -> PlannedInput:
         """Return the same ranges without those that nobody can read any more; their bytes are noted as lost.
 
-        Raises ``cause`` where all are still there, SourceError where a folder is gone as well.
+        Where all are there, perhaps under another name by now, the plan stays. Raises SourceError where a folder is
+        gone as well.
         """
         if is_again(planned.units):
             raise cause
@@ -110,7 +111,7 @@ class LogSource:
             else:
                 kept.append(unit)
         if len(kept) == len(before.ranges):
-            raise cause
+            return planned
         after = LogUnits(tuple(kept), tuple(lost))
         self._positions.drop_units(before, after)
         return replace(planned, units=after.to_json(), files=len(kept), size_bytes=after.size_bytes)

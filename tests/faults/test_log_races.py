@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gzip
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,7 +88,43 @@ def move_away_and_back(watch: Watch) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("act", [rename, rename_and_create, rename_and_write_on, rename_twice, move_away_and_back])
+def copy_and_truncate(watch: Watch) -> list[str]:
+    watch.copytruncate()
+    watch.write("new\n")
+    return ["new"]
+
+
+def rename_and_compress(watch: Watch) -> list[str]:
+    raw = watch.path("app.log").read_bytes()
+    watch.path("app.log").unlink()
+    watch.path("app.log.1.gz").write_bytes(gzip.compress(raw))
+    watch.write("new\n")
+    return ["new"]
+
+
+def rename_and_compress_later(watch: Watch) -> list[str]:
+    def compress() -> None:
+        watch.path("app.log.1.gz").write_bytes(gzip.compress(watch.path("app.log.1").read_bytes()))
+        watch.path("app.log.1").unlink()
+
+    watch.rename("app.log", "app.log.1")
+    watch.later = [compress]
+    return []
+
+
+ACTS = [
+    rename,
+    rename_and_create,
+    rename_and_write_on,
+    rename_twice,
+    move_away_and_back,
+    copy_and_truncate,
+    rename_and_compress,
+    rename_and_compress_later,
+]
+
+
+@pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("is_new", [False, True], ids=["running", "restarted"])
 def test_each_line_is_taken_once_whenever_a_log_is_rotated(
     tmp_path: Path, act: Callable[[Watch], list[str]], is_new: bool
