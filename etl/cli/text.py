@@ -13,7 +13,7 @@ import typer
 
 from etl.secrets import mask
 
-_WIDTH = 100
+_WIDTH = 120
 _LEAST_COLUMN = 8
 _MOST_COLUMN = 40
 _GAP = "  "
@@ -88,7 +88,7 @@ def moment(text: str | None) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:
-    """Return aligned columns that fit the terminal (100 characters where there is none); ``numbers`` to the right.
+    """Return aligned columns that fit the terminal (120 characters where there is none); ``numbers`` to the right.
 
     Texts that are too long lose their middle.
     """
