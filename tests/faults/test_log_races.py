@@ -125,7 +125,9 @@ ACTS = [
 
 
 @pytest.mark.parametrize("act", ACTS)
-@pytest.mark.parametrize("is_new", [False, True], ids=["running", "restarted"])
+@pytest.mark.parametrize(
+    "is_new", [pytest.param(False, id="running"), pytest.param(True, id="restarted", marks=pytest.mark.slow)]
+)
 def test_each_line_is_taken_once_whenever_a_log_is_rotated(
     tmp_path: Path, act: Callable[[Watch], list[str]], is_new: bool
 ) -> None:
