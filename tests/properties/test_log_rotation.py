@@ -175,8 +175,7 @@ class AnyRotation(RuleBasedStateMachine):
     def delete(self) -> None:
         if LIVE in self.at:
             self.watch.path(LIVE).unlink()
-            log = self.at.pop(LIVE)
-            log.may_lose, log.may_be_mistaken = True, bool(self.header)
+            self.removed(self.at.pop(LIVE))
 
     @rule()
     def truncate(self) -> None:
@@ -191,11 +190,14 @@ class AnyRotation(RuleBasedStateMachine):
                 name = f"{LIVE}.{number}{ending}"
                 if name in self.at and number == KEPT:
                     self.watch.path(name).unlink()
-                    self.at.pop(name).may_lose = True
+                    self.removed(self.at.pop(name))
                 elif name in self.at:
                     to = f"{LIVE}.{number + 1}{ending}"
                     os.rename(self.watch.path(name), self.watch.path(to))
                     self.at[to] = self.at.pop(name)
+
+    def removed(self, log: Log) -> None:
+        log.may_lose, log.may_be_mistaken = True, bool(self.header)
 
     def seen(self) -> None:
         for log in self.at.values():
