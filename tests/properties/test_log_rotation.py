@@ -106,7 +106,7 @@ class AnyRotation(RuleBasedStateMachine):
         self.append(raw[:first])
         self.watch.take()
         self.seen()
-        self.watch.restart()
+        self.restart_anew()
         self.append(raw[first:])
 
     @rule(creates=st.booleans())
@@ -196,6 +196,13 @@ class AnyRotation(RuleBasedStateMachine):
                     os.rename(self.watch.path(name), self.watch.path(to))
                     self.at[to] = self.at.pop(name)
 
+    def restart_anew(self) -> None:
+        """Start anew; of a log of which nothing was taken, what was only seen is forgotten."""
+        self.watch.restart()
+        taken = set(self.watch.lines)
+        for log in self.logs:
+            log.was_seen &= bool(taken.intersection(log.lines))
+
     def removed(self, log: Log) -> None:
         log.may_lose, log.may_be_mistaken = True, bool(self.header)
 
@@ -211,13 +218,13 @@ class AnyRotation(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.watch.restart()
+        self.restart_anew()
 
     @rule()
     def crash_before_the_plan(self) -> None:
         """Die between the look and the plan record: nobody can know what was seen."""
         self.watch.source.latest(None, self.watch.no_limit)
-        self.watch.restart()
+        self.restart_anew()
 
     @rule(rotates=st.booleans())
     def crash_after_the_plan(self, rotates: bool) -> None:
@@ -230,7 +237,7 @@ class AnyRotation(RuleBasedStateMachine):
         if rotates and f"{LIVE}.{KEPT}" not in self.at and f"{LIVE}.{KEPT}.gz" not in self.at:
             self.rotate(creates=True)
             self.compress(1)
-        self.watch.restart()
+        self.restart_anew()
         try:
             again = self.watch.frame(planned)["line"].to_list()
             assert again == before

@@ -119,10 +119,7 @@ def outcome(folder: Path, content: list[list[str]], groups: list[list[int]], con
 def multiset(table: Path, leave_out: tuple[str, ...]) -> Counter[str]:
     if not table.exists():
         return Counter()
-    return Counter(
-        json.dumps(pruned(row), default=str, sort_keys=True)
-        for row in table_rows(table, leave_out)
-    )
+    return Counter(json.dumps(pruned(row), default=str, sort_keys=True) for row in table_rows(table, leave_out))
 
 
 def pruned(value: Any) -> Any:
