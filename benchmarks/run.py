@@ -1,6 +1,6 @@
 """All workloads, this library beside the bare libraries, one table each: ``make bench``.
 
-    run.py [--full] [--only w1,bad,w2,w3,w6,commits] [--runs 3] [--work DIR]
+    run.py [--full] [--only w1,bad,w2,w3,w6,commits,logs] [--runs 3] [--work DIR]
 
 By default at a scale that ends within about five minutes; ``--full`` takes the sizes that the targets speak of.
 A target is judged by the median of the ratios, pair by pair. The exit code is 0 either way: this measures.
@@ -280,7 +280,15 @@ def commits(bench: Bench) -> None:
     print(f"\nload {os.getloadavg()[0]:.1f}", flush=True)
 
 
-WORKLOADS = {"w6": w6, "w2": w2, "w1": w1, "bad": bad, "w3": w3, "commits": commits}
+def logs(bench: Bench) -> None:
+    """Print what tailing logs takes: throughput, latency, idle looks, memory."""
+    print("\n## Logs\n", flush=True)
+    sizes = (400, 2_000) if bench.is_full else (100, 300)
+    more = ("--megabytes", sizes[0], "--steady", sizes[1], "--runs", bench.runs, "--appends", 50, "--work", bench.work)
+    subprocess.run(script("log_tailing.py", *more), env=environment(), check=True)
+
+
+WORKLOADS = {"w6": w6, "w2": w2, "w1": w1, "bad": bad, "w3": w3, "commits": commits, "logs": logs}
 
 
 def main() -> None:

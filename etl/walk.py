@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -109,12 +109,19 @@ class Runner:
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
         planned = self._pipeline.source.latest(self._after, self._pipeline.limit)
+        self._tell_notes()
         if planned is None:
             return None
         plan = self._plan_of(planned)
         self._add_plan(plan)
         self._pipeline.source.accept(plan.batch_id, planned)
         return plan
+
+    def _tell_notes(self) -> None:
+        """Tell what the source noticed: input that is lost, or that is back."""
+        take_notes: Callable[[], Iterable[str]] = getattr(self._pipeline.source, "take_notes", tuple)
+        for note in take_notes():
+            self._reporter.noted(self._pipeline.name, note)
 
     def _plan_of(self, planned: PlannedInput) -> BatchPlan:
         return BatchPlan(
@@ -187,6 +194,7 @@ class Runner:
                     raise
                 amendments += 1
                 refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
+                self._tell_notes()
                 plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
             except EtlError as exc:
                 if not is_refused(plan, exc) or plan.batch_id in self._checkpoint.manifests.log.revisions():

@@ -185,17 +185,25 @@ def status(context: typer.Context, pipeline: OptionalPipelineName = None, as_jso
 def say_status(found: list[Status]) -> None:
     """Print where pipelines stand, and below that what needs words."""
     header = ["pipeline", "state", "waiting", "bytes", "batch", "committed (UTC)", "rows", "table", "version"]
-    numbers = ("waiting", "bytes", "batch", "rows", "version", "quarantined")
+    numbers = ("waiting", "bytes", "batch", "rows", "version", "quarantined", "behind")
     lines = [_status_row(each) for each in found]
     if any(each.open_rows != 0 and each.last_batch is not None for each in found):
         header.append("quarantined")
         lines = [(*line, count(each.open_rows)) for line, each in zip(lines, found, strict=True)]
+    if any(each.lag_s is not None for each in found):
+        header.append("behind")
+        lines = [(*line, _behind(each)) for line, each in zip(lines, found, strict=True)]
     say(table(header, lines, numbers))
     for each in found:
         if each.note:
             say(f"\n{each.pipeline}: {escaped(each.note, keep=chr(10))}")
         if each.last_error is not None:
             _say_failure(each.pipeline, "refused" if each.state == "refused" else "failed", each.last_error)
+
+
+def _behind(status: Status) -> str:
+    """Return since when bytes of logs wait."""
+    return "" if status.lag_s is None else f"{status.lag_s:,.1f} s"
 
 
 def _say_failure(pipeline: str, what: str, failure: Failure) -> None:

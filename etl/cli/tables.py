@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,11 +62,25 @@ def trace(
         _say_version(found.version(version), as_json=as_json)
 
 
-def _say_reason(told: Mapping[str, object], *, as_json: bool) -> None:
+def _say_reason(told: Mapping[str, Any], *, as_json: bool) -> None:
     if as_json:
         say_json(told)
         return
     say(f"{escaped(str(told['path']))}: {'read' if told['is_read'] else 'not read'}\n  {escaped(str(told['reason']))}")
+    for each in told.get("generations", ()):
+        say(f"  {escaped(_generation(each))}")
+    for each in told.get("lost", ()):
+        bound = "" if each["is_exact"] else "at least "
+        what = f"{bound}{count(each['bytes'])} bytes after byte {count(each['offset'])}"
+        say(f"  lost of generation {each['generation']}: {what}, {escaped(each['reason'])}")
+
+
+def _generation(told: Mapping[str, Any]) -> str:
+    """Return what is known of one log that was written at a path."""
+    where = "its name is gone" if told["now_at"] is None else f"now at {told['now_at']}"
+    identity = f"device {told['device']} inode {told['inode']} fingerprint {told['fingerprint'] or 'none yet'}"
+    offset = f"read up to byte {count(told['offset'])} of {count(told['size_bytes'])}"
+    return f"generation {told['generation']}: {where}, {offset}, {identity}"
 
 
 def _say_passages(passages: list[FilePassage], *, as_json: bool) -> None:

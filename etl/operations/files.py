@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.sources.again import files_again, is_again, records_of
 from etl.sources.file_units import FileUnits
+from etl.sources.log_units import LogUnits
 
 if TYPE_CHECKING:
     from etl.model import Json, PlannedInput
@@ -38,6 +39,8 @@ def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
     if "path" not in units:
         names = next((column for column in units.values() if isinstance(column, list)), [])
         return [InputFile(str(name)) for name in names]
+    if "generation" in units:
+        return _logs_of(units, read)
     rows = read.get("rows") if isinstance(read, dict) else None
     counts: list[Any] = rows if isinstance(rows, list) else []
     files = FileUnits.from_json(units)
@@ -46,6 +49,14 @@ def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
         for index, unit in enumerate(files.files)
     ]
     return listed + [InputFile(unit.path, unit.size_bytes, 0, unit.same_as) for unit in files.duplicates]
+
+
+def _logs_of(units: dict[str, Any], read: Json) -> list[InputFile]:
+    """Return the logs of a plan, each as large as what is read of it."""
+    logs = LogUnits.from_json(units).ranges
+    rows = read.get("rows") if isinstance(read, dict) else None
+    counts: list[Any] = rows if isinstance(rows, list) and len(rows) == len(logs) else [None] * len(logs)
+    return [InputFile(unit.path, unit.end - unit.start, count) for unit, count in zip(logs, counts, strict=True)]
 
 
 def _files_again(units: dict[str, Any]) -> list[InputFile]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +16,14 @@ from etl.operations.tables import scan_url
 from etl.sinks.quarantine import OPEN, ROLE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from etl.checkpoint.commit_log import CommitEntry
+    from etl.model import PlannedInput
     from etl.operations.looking import Sight
     from etl.pipeline import Pipeline
     from etl.seam import Seam
+    from etl.sources.log_explanation import Lag
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,8 @@ class Status:
     ``state``: ``never run``, ``idle``, ``waiting`` (there is something to read), ``unfinished`` (a batch or a full
     refresh waits for the next run), ``running``, ``failed`` (the newest run did), ``refused`` (the next run would be),
     or ``unknown`` (the source cannot be listed). ``lag_files`` and ``lag_bytes`` are None where they are not known.
-    ``open_rows`` is how many rejected rows wait in the quarantine, None where that is not known.
+    ``open_rows`` is how many rejected rows wait in the quarantine, None where that is not known. ``lags`` is how far
+    each log is behind, None for a source that reads no logs.
     """
 
     pipeline: str
@@ -41,6 +46,12 @@ class Status:
     last_batch: CommitEntry | None
     last_error: Failure | None
     open_rows: int | None = None
+    lags: tuple[Lag, ...] | None = None
+
+    @property
+    def lag_s(self) -> float | None:
+        """How long ago the log that is furthest behind was written to, 0 where nothing waits, None without logs."""
+        return None if self.lags is None else max((lag.behind_s for lag in self.lags), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +78,25 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     note = note or ("" if is_told else trouble)
     last = _last_batch(sight)
     waiting = _open_rows(pipeline, last, seam)
-    return Status(pipeline.name, state, pipeline.sink.table, files, size_bytes, note, last, failure, waiting)
+    lags = None if files is None else _lags_of_logs(sight, seam)
+    if lags is not None:
+        size_bytes = _unfinished_bytes(sight) + sum(lag.behind_bytes for lag in lags)
+    return Status(pipeline.name, state, pipeline.sink.table, files, size_bytes, note, last, failure, waiting, lags)
+
+
+def _lags_of_logs(sight: Sight, seam: Seam) -> tuple[Lag, ...] | None:
+    """Return how far each log is behind the newest plan, None for a source that reads no logs."""
+    lags: Callable[[datetime], list[Lag]] | None = getattr(sight.pipeline.source, "lags", None)
+    return None if lags is None else tuple(lags(seam.now()))
+
+
+def _unfinished(sight: Sight) -> list[PlannedInput]:
+    plan = None if sight.standing is None else sight.standing.plan
+    return list(plan.inputs.values()) if sight.is_unfinished and plan is not None else []
+
+
+def _unfinished_bytes(sight: Sight) -> int:
+    return sum(part.size_bytes for part in _unfinished(sight))
 
 
 def _open_rows(pipeline: Pipeline, last: CommitEntry | None, seam: Seam) -> int | None:
@@ -99,9 +128,7 @@ def _lag(sight: Sight) -> tuple[int | None, int | None, str]:
         waiting = upcoming(sight, ReadLimit())
     except EtlError as exc:
         return None, None, str(exc)
-    planned = [waiting] if waiting else []
-    if sight.is_unfinished and sight.standing is not None and sight.standing.plan is not None:
-        planned += sight.standing.plan.inputs.values()
+    planned = ([waiting] if waiting else []) + _unfinished(sight)
     return sum(part.files for part in planned), sum(part.size_bytes for part in planned), ""
 
 
@@ -152,9 +179,16 @@ def status_to_json(status: Status) -> dict[str, Any]:
         "pipeline": status.pipeline,
         "state": status.state,
         "table": status.table,
-        "lag": {"files": status.lag_files, "bytes": status.lag_bytes},
+        "lag": {"files": status.lag_files, "bytes": status.lag_bytes} | _lags_to_json(status),
         "note": status.note,
         "quarantine": {"open": status.open_rows},
         "last_batch": None if last is None else {**asdict(last.result), "committed_at": last.committed_at},
         "last_error": None if status.last_error is None else asdict(status.last_error),
     }
+
+
+def _lags_to_json(status: Status) -> dict[str, Any]:
+    """Return the seconds and the logs, nothing where none are read."""
+    if status.lags is None:
+        return {}
+    return {"seconds": status.lag_s, "logs": [asdict(lag) for lag in status.lags]}

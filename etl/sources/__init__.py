@@ -2,4 +2,4 @@
 
 from etl.registry import Registry
 
-SOURCES = Registry({"files": "etl.sources.files:FileSource"})
+SOURCES = Registry({"files": "etl.sources.files:FileSource", "logs": "etl.sources.log_source:LogSource"})

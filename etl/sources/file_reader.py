@@ -83,7 +83,8 @@ class FileReader:
 
         columns = FileColumns(known, system, has_partitions=self._options.hive_partitions)
         counts: list[Json] = [0] * len(units)
-        reading: Reading
+        found: dict[str, Json] = {"rows": counts}
+        wide: set[str] = set()
 
         def stream(
             wanted: list[str] | None, predicate: pl.Expr | None, most: int | None, _: int | None
@@ -100,21 +101,21 @@ class FileReader:
             with closing(ahead or begun(units)) as pieces:
                 for piece in pieces:
                     self._count(piece, counts, tally, units)
-                    reading.wide |= piece.wide
+                    wide.update(piece.wide)
                     if piece.missing:
-                        self._note_missing(piece, counts, reading)
+                        self._note_missing(piece, counts, found)
                     if piece.frame is not None:
                         frame = piece.frame if most is None else piece.frame.head(most)
                         yield frame
                         most = None if most is None else most - frame.height
                     if most == 0:
                         return
-            reading.bytes_read = units.size_bytes
             if predicate is None and most is None and (next_units := following()) is not None:
                 self._ahead.begin(key(next_units), begun(next_units))
 
-        reading = Reading(register_io_source(stream, schema=columns.polars_schema), {"rows": counts})
-        return reading
+        # No reference from here to the reading: Polars would keep both for ever, and this source with them.
+        rows = register_io_source(stream, schema=columns.polars_schema)
+        return Reading(rows, found, units.size_bytes, wide)
 
     def close(self) -> None:
         """End what was begun ahead. *Repeat*: safe."""
@@ -227,7 +228,7 @@ class FileReader:
             before = counts[index]
             counts[index] = rows + (before if isinstance(before, int) else 0)
 
-    def _note_missing(self, piece: Piece, counts: list[Json], reading: Reading) -> None:
+    def _note_missing(self, piece: Piece, counts: list[Json], found: dict[str, Json]) -> None:
         """Record files that were gone before anything of them was read. Raises where they may not go missing.
 
         One whose earlier rows would go is planned anew, so that they stay.
@@ -235,7 +236,7 @@ class FileReader:
         for index, gone in piece.missing:
             if not self._may_go_missing or counts[index]:
                 raise gone
-            missing = reading.units.setdefault("missing", [])
+            missing = found.setdefault("missing", [])
             if isinstance(missing, list) and gone.path not in missing:
                 missing.append(gone.path)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +15,12 @@ import pytest
 from etl.balance import Tally
 from etl.model import PlannedInput, ReadLimit
 from etl.schema_contract import Survey
+from etl.sources.again import again_units
 from etl.sources.contract import Source, SourceSite
 from etl.sources.file_options import FileOptions
 from etl.sources.files import FileSource
+from etl.sources.log_options import LogOptions
+from etl.sources.log_source import LogSource
 from etl.storage import LocalStorage, open_filesystem
 from etl.testing import ManualClock, MemorySource
 from tests.servers import S3Bucket
@@ -23,10 +28,14 @@ from tests.servers import S3Bucket
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A source that can be opened anew over the same input and ledger, and fed one unit of ids at a time."""
+    """A source that can be opened anew over the same input and ledger, and fed one unit of ids at a time.
+
+    ``first_unit`` is the least that it takes of the ids 1, 2 and 3.
+    """
 
     open: Callable[[], Source]
     add: Callable[[int, list[int]], None]
+    first_unit: tuple[int, ...] = (1, 2, 3)
 
 
 def file_setup(root: Path) -> Setup:
@@ -51,15 +60,28 @@ def object_setup(root: Path, bucket: S3Bucket) -> Setup:
     return Setup(lambda: FileSource(FileOptions(path=f"{bucket.url}/in", order="name"), None, site), add)
 
 
+def log_setup(root: Path) -> Setup:
+    (root / "in").mkdir()
+
+    def add(number: int, ids: list[int]) -> None:
+        (root / "in" / f"{number}.log").write_text("".join(f'{{"id": {each}}}\n' for each in ids))
+
+    clock = ManualClock()
+    site = SourceSite("s", root, LocalStorage(root / "ledger", clock), clock)
+    return Setup(lambda: LogSource(LogOptions(path="in", format="ndjson"), None, site), add, (1,))
+
+
 def memory_setup() -> Setup:
     source = MemorySource()
     return Setup(lambda: source, lambda _, ids: source.add([{"id": each} for each in ids]))
 
 
-@pytest.fixture(params=["files", pytest.param("files on S3", marks=pytest.mark.s3), "memory"])
+@pytest.fixture(params=["files", "logs", pytest.param("files on S3", marks=pytest.mark.s3), "memory"])
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     if request.param == "files":
         yield file_setup(tmp_path)
+    elif request.param == "logs":
+        yield log_setup(tmp_path)
     elif request.param == "memory":
         yield memory_setup()
     else:
@@ -112,7 +134,7 @@ def test_spans_follow_one_another_and_offsets_are_not_empty(setup: Setup) -> Non
 def test_at_least_one_unit_is_taken(setup: Setup) -> None:
     setup.add(0, [1, 2, 3])
     source = setup.open()
-    assert ids(source, latest(source, None, ReadLimit(max_files=1, max_bytes=1))) == [1, 2, 3]
+    assert ids(source, latest(source, None, ReadLimit(max_files=1, max_bytes=1))) == [*setup.first_unit]
 
 
 def test_reading_again_gives_the_same_rows_each_counted_as_read(setup: Setup) -> None:
@@ -142,6 +164,37 @@ def test_a_restored_source_goes_on_where_the_plans_end_and_a_repeated_plan_does_
         source.restore([(0, first)])
     second = latest(source, first)
     assert ids(source, second) == [2]
+
+
+def test_a_source_is_let_go_of_once_its_rows_are_read(setup: Setup) -> None:
+    setup.add(0, [1, 2])
+    source = setup.open()
+    if isinstance(source, MemorySource):
+        return  # the setup holds it
+    planned = latest(source, None)
+    assert ids(source, planned) == [1, 2]
+    source.close()
+    told = weakref.ref(source)
+    del source
+    gc.collect()
+    assert told() is None
+
+
+def test_rows_of_the_quarantine_are_read_again_and_are_no_input(setup: Setup) -> None:
+    setup.add(0, [1])
+    source = setup.open()
+    first = latest(source, None)
+    source.accept(0, first)
+    row = {"row_id": "0-0", "raw": '{"id": 7}', "raw_bytes": None, "form": "text", "context": None, "line": None}
+    units = again_units([{**row, "_source_file": "x.jsonl", "_source_offset": 5}])
+    again = replace(first, units=units, files=0, size_bytes=0)
+    assert ids(source, again) == [7]
+    source.acknowledge(1, again)
+    anew = setup.open()
+    anew.restore([(0, first), (1, again)])
+    assert anew.latest(first.span.end, NO_LIMIT) is None
+    setup.add(1, [2])
+    assert ids(anew, latest(anew, first)) == [2]
 
 
 def test_acknowledging_and_folding_may_repeat_and_change_nothing_that_is_offered(setup: Setup) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import polars as pl
@@ -47,3 +49,24 @@ def test_frames_of_the_generator_keep_their_order_through_a_streaming_sink(tmp_p
     target = f"{tmp_path}/rows.parquet"
     register_io_source(stream, schema={"id": pl.Int64}).with_columns(x=pl.col("id") * 2).sink_parquet(target)
     assert pl.read_parquet(target)["id"].to_list() == [number for number in range(200) for _ in range(10)]
+
+
+def test_a_generator_that_refers_to_its_own_rows_is_never_let_go_of() -> None:
+    class Held:
+        rows: pl.LazyFrame
+
+    def told(*, is_circular: bool) -> weakref.ref[Held]:
+        held = Held()
+
+        def stream(*_: object) -> Iterator[pl.DataFrame]:
+            yield pl.DataFrame({"id": [1], "held": [str(held)]})
+
+        rows = register_io_source(stream, schema={"id": pl.Int64, "held": pl.String})
+        rows.collect(engine="streaming")
+        if is_circular:
+            held.rows = rows
+        return weakref.ref(held)
+
+    references = [told(is_circular=False), told(is_circular=True)]
+    gc.collect()
+    assert [reference() is None for reference in references] == [True, False]

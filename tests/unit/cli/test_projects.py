@@ -36,11 +36,24 @@ def test_init_refuses_a_folder_with_something_in_it(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "shop") == ["mine"]
 
 
-def test_init_knows_the_template_files_alone(tmp_path: Path) -> None:
-    done = etl("-C", str(tmp_path), "init", "shop", "--template", "logs")
+def test_init_makes_a_project_that_tails_a_log(tmp_path: Path) -> None:
+    assert etl("-C", str(tmp_path), "init", "web", "--template", "logs").exit_code == 0
+
+    assert etl("-C", str(tmp_path / "web"), "validate").exit_code == 0
+    done = etl("-C", str(tmp_path / "web"), "run", "--all")
+    with open(tmp_path / "web" / "logs" / "access.log", "a") as log:
+        log.write('192.0.2.1 - - [02/Nov/2026:09:12:00 +0000] "GET / HTTP/1.1" 503 5 "-" "curl/8.5.0"\nnot whole')
+    again = etl("-C", str(tmp_path / "web"), "run", "--all")
+
+    assert "5 written, 1 quarantined  bronze.access v0, bronze.access__quarantine v0" in done.stdout
+    assert "1 read, 1 written  bronze.access v1" in again.stdout
+
+
+def test_init_names_the_templates_that_it_knows(tmp_path: Path) -> None:
+    done = etl("-C", str(tmp_path), "init", "shop", "--template", "kafka")
 
     assert done.exit_code == 2
-    assert "known: files" in done.stderr
+    assert "known: files, logs" in done.stderr
     assert not (tmp_path / "shop").exists()
 
 
