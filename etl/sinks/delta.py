@@ -136,8 +136,12 @@ class DeltaSink:
         names = [name for name in target if name in given]
         types = to_polars(stored({name: target[name] for name in names}))
         look, nan_columns = nan_observer()
-        seen = observed(rows, lambda frame: tally.add_of_files("written", rows_by_file(frame)))
-        fitted = observed(_fit(seen.select(names), types), look)
+
+        def see(frame: pl.DataFrame) -> None:
+            tally.add_of_files("written", rows_by_file(frame))
+            look(frame)
+
+        fitted = _fit(observed(rows, see).select(names), types)
         files = self._write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
         return files

@@ -239,10 +239,19 @@ def nan_observer() -> tuple[Callable[[pl.DataFrame], None], set[str]]:
     seen: set[str] = set()
 
     def look(frame: pl.DataFrame) -> None:
-        leaves = (leaf for column in frame for leaf in _float_leaves(column, column.name))
+        names = [name for name, dtype in frame.schema.items() if _has_floats(dtype)]
+        leaves = (leaf for name in names for leaf in _float_leaves(frame.get_column(name), name))
         seen.update(path for path, leaf in leaves if path not in seen and leaf.is_nan().any())
 
     return look, seen
+
+
+def _has_floats(dtype: pl.DataType) -> bool:
+    import polars as pl
+
+    if isinstance(dtype, pl.Struct):
+        return any(_has_floats(field.dtype) for field in dtype.fields)  # type: ignore[arg-type]
+    return dtype.is_float()
 
 
 def _float_leaves(column: pl.Series, path: str) -> Iterator[tuple[str, pl.Series]]:

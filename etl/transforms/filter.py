@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, RootModel
 
-from etl.balance import Tally, observed
+from etl.balance import FILE, Tally, observed
 from etl.errors import ConfigError
 from etl.expressions import Columns, compile_columns
 from etl.model import BatchPlan
@@ -71,6 +71,8 @@ def kept_rows(rows: pl.LazyFrame, mask: Columns, tally: Tally) -> pl.LazyFrame:
 
     def count(frame: pl.DataFrame) -> None:
         if not frame[MASK].all(ignore_nulls=False):
-            tally.count("filtered", frame.filter(~pl.col(MASK).fill_null(value=False)))
+            # Of the rows that go, their file alone is taken: the others of their columns may be large.
+            narrow = frame.select(name for name in (FILE, MASK) if name in frame.columns)
+            tally.count("filtered", narrow.filter(~pl.col(MASK).fill_null(value=False)))
 
     return observed(mask.apply(rows), count).filter(pl.col(MASK)).drop(MASK)
