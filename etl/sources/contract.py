@@ -52,7 +52,11 @@ class Reading:
 
 
 class Source(Protocol):
-    """Replayable input. One instance per pipeline run; called by the engine from one thread."""
+    """Replayable input. One instance per pipeline run; called by the engine from one thread.
+
+    Two methods more are called where a source has them: ``take_notes() -> list[str]``, after each look, for what people
+    should hear of since the last call; ``lags(now) -> list[Lag]``, by ``etl status``, for how far each log is behind.
+    """
 
     @property
     def declared_schema(self) -> Schema | None:
