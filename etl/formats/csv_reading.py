@@ -48,17 +48,27 @@ class _Taken:
         return numbers(first, self.converted.frame.height)
 
 
+@dataclass(slots=True)
+class Outlook:
+    """Whether the window before had bad records, so that the next one, of whichever file, probably has some too.
+
+    It decides what is tried first and never what comes of it.
+    """
+
+    is_dirty: bool = False
+
+
 class CsvRead:
     """The reading of one file, from its first record on."""
 
-    def __init__(self, file: FileOpener, columns: FileColumns, buffer: TextBuffer) -> None:
+    def __init__(self, file: FileOpener, columns: FileColumns, buffer: TextBuffer, outlook: Outlook) -> None:
         self._file = file
         self._columns = columns
         self._buffer = buffer
         self._sieve = Sieve(columns.dialect, len(columns.names), buffer.text.encoding)
         self._rows = 0
         self._strict_end = 0
-        self._is_dirty = False
+        self._outlook = outlook
         self._has_misfits = False
 
     def chunks(self) -> Iterator[Chunk]:
@@ -96,7 +106,7 @@ class CsvRead:
         return Chunk(self._columns.empty, 0, partial(numbers, self._rows, 0), frame)
 
     def _taken(self, window: Window) -> _Taken:
-        return (None if self._is_dirty else self._fast(window)) or self._sift(window)
+        return (None if self._outlook.is_dirty else self._fast(window)) or self._sift(window)
 
     def _fast(self, window: Window) -> _Taken | None:
         """Return the records of a window that is clean but for values; None where it is not, or cannot be told."""
@@ -135,7 +145,7 @@ class CsvRead:
         """Return the records of any window; none where the window ends before the first is decided."""
         sifted = self._sieve.sift(window, self._strict_end)
         self._strict_end = sifted.strict_end
-        self._is_dirty = bool(sifted.bad)
+        self._outlook.is_dirty = bool(sifted.bad)
         if not sifted.spans.height:
             return _Taken(sifted.cut, Converted(self._columns.empty, []), sifted)
         marked, mark = self._columns.marked(self._buffer.text.utf8(sifted.clean) or b"")

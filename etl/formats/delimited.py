@@ -14,7 +14,7 @@ from etl.formats.contract import Chunk, FileOpener, Task
 from etl.formats.csv_columns import FileColumns
 from etl.formats.csv_header import Start, column_names
 from etl.formats.csv_moments import MomentRules, check_form
-from etl.formats.csv_reading import CsvRead
+from etl.formats.csv_reading import CsvRead, Outlook
 from etl.formats.csv_text import Encoding, TextBuffer, text_stream
 from etl.formats.csv_values import ValueRules
 from etl.formats.records import Dialect
@@ -90,6 +90,7 @@ class Csv:
         escape = "" if given.escape in (None, given.quote) else str(given.escape)
         self._dialect = Dialect(given.delimiter.encode(), given.quote.encode(), escape.encode(), given.skip_lines)
         moments = MomentRules(given.date_format, given.timestamp_format, given.timezone)
+        self._outlook = Outlook()
         self._rules = ValueRules(tuple(given.null_values), given.decimal_comma, moments)
 
     def tasks(self, file: FileOpener, schema: Schema, _wide: frozenset[str] = frozenset()) -> Iterator[Task]:
@@ -128,7 +129,7 @@ class Csv:
             if names is not None:
                 columns = FileColumns(names, schema, self._rules, self._contract, self._dialect)
                 columns.check(file.path)
-                yield from CsvRead(file, columns, buffer).chunks()
+                yield from CsvRead(file, columns, buffer, self._outlook).chunks()
 
     def _buffer(self, opened: Any, file: FileOpener) -> TextBuffer:  # noqa: ANN401  any file object
         stream = text_stream(decompressed(opened, file.path), file.path, self.options.encoding, file.chunk_bytes)
