@@ -11,14 +11,21 @@ import pytest
 from etl.errors import ConfigError, RowError, SchemaDriftError
 from etl.formats.line_pieces import LineNumbers
 from etl.formats.log_formats import format_from
-from etl.formats.multiline import Multiline
 from etl.schema_contract import EVOLVE, RESCUE, STRICT, SchemaContract
 from tests.unit.formats.log_files import opener, parsed, read
 
 WORDS = {"regex": "(?P<word>[a-zé]+)(?: (?P<n>[^ ]+))?"}
+
+
 CONTENT = b"one 1\r\n\nTWO\nthr\xffee\nfour 4\n\xc3\xa9\nlonger than it may be\nlast"
+
+
 ROWS = [("one", "1", 0), ("four", "4", 19), ("é", None, 26), ("last", None, 51)]
+
+
 NO_MATCH = "the pattern does not match the whole line"
+
+
 REJECTS = [
     (8, 3, "syntax", NO_MATCH, b"TWO"),
     (12, 4, "encoding", "not UTF-8: byte 0xff at byte 3 of the line", b"thr\xffee"),
@@ -249,57 +256,6 @@ def test_a_number_of_the_format_may_be_read_as_a_wider_or_narrower_one() -> None
     assert found.rows == []
     assert [reject[3] for reject in found.rejects] == ["body_bytes: 70000 is no uint16"] * 2
     assert read("common", line, names | {"body_bytes": "float64"}, contract=STRICT).rows[0][9] == 70000.0
-
-
-def test_lines_joined_at_random_places_are_the_lines_joined_at_once() -> None:
-    draw = random.Random(11)
-    lines = [draw.choice(["1 a", " b", "c", "2"]) for _ in range(400)]
-    content = "\n".join(lines).encode()
-    options = {"multiline": {"start": "^[0-9]"}}
-    whole = read("lines", content, options=options)
-
-    for _ in range(50):
-        assert read("lines", content, options=options, chunk_bytes=draw.randint(1, 200)) == whole
-    assert sum(row[0].count("\n") + 1 for row in whole.rows) == 400
-
-
-def test_parts_of_container_lines_joined_at_random_places_are_those_that_a_plain_loop_joins() -> None:
-    draw = random.Random(5)
-    time = "2024-03-05T10:20:30Z"
-    for _ in range(12):
-        written = [(draw.choice(["stdout", "stderr"]), draw.choice("PPF"), str(number)) for number in range(30)]
-        content = "".join(f"{time} {stream} {tag} {text},\n" for stream, tag, text in written).encode()
-        expected = joined_by_hand(written)
-
-        for chunk_bytes in (1, draw.randint(2, 400), 4_000_000):
-            found = read("cri", content, chunk_bytes=chunk_bytes)
-            assert sorted((row[1], row[2]) for row in found.rows) == sorted(expected)
-            assert found.rejects == []
-
-
-def joined_by_hand(written: list[tuple[str, str, str]]) -> list[tuple[str, str]]:
-    """Return stream and text of each record."""
-    open_texts: dict[str, str] = {}
-    found = []
-    for stream, tag, text in written:
-        open_texts[stream] = f"{open_texts.get(stream, '')}{text},"
-        if tag == "F":
-            found.append((stream, open_texts.pop(stream)))
-    return [*found, *open_texts.items()]
-
-
-def test_a_record_that_grows_too_long_goes_on_as_another_one_wherever_it_is_cut() -> None:
-    joiner = Multiline("^[0-9]", max_bytes=6)
-    lines = pl.Series(["1 a", " b", " c", " d", "2"])
-    offsets = pl.Series([0, 4, 7, 10, 13])
-
-    at_once = joiner.join(lines, offsets, is_end=True)
-    first = joiner.join(lines.head(4), offsets.head(4), is_end=False)
-    rest = joiner.join(lines.tail(1 + first.held), offsets.tail(1 + first.held), is_end=True)
-
-    assert at_once.lines.to_list() == ["1 a", " b\n c", " d", "2"]
-    assert at_once.offsets.to_list() == [0, 4, 10, 13]
-    assert [*first.lines, *rest.lines] == at_once.lines.to_list()
 
 
 def test_null_is_a_row_of_nulls_in_every_format() -> None:
