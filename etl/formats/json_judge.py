@@ -122,8 +122,9 @@ class _Walk:
         try:
             return self._typed(value, tree, place)
         except Misfit as exc:
+            checked(value, place.depth)  # what is no JSON is told as that, whether the type was known by then or not
             if self.contract.type_change == "rescue":
-                return tree, None, checked(value, place.depth)
+                return tree, None, value
             exc.fails = self.contract.type_change == "fail"
             raise
 

@@ -271,3 +271,21 @@ def test_a_name_that_stands_twice_counts_only_where_it_is_not_ignored(*, is_alon
     assert [row[0] for row in found.rows] == [1]
     found = read(other + b'{"s":{"a":1,"a":2}}\n', schema, IGNORE)
     assert [rule for _, _, rule, _ in found.rejects] == ["syntax"] if is_alone else ["type", "syntax"]
+
+
+@pytest.mark.parametrize(
+    ("known", "value"),
+    [
+        ("null", b"NaN"),
+        ("null", b"[NaN]"),
+        ("null", b'{"a":[-Infinity]}'),
+        ("int64", b"NaN"),
+        ("int64", b"[NaN]"),
+        ("int64", b'{"a":[-Infinity]}'),
+        ({"struct": {}}, b"NaN"),
+        ({"struct": {}}, b"[NaN]"),
+    ],
+)
+def test_what_is_no_json_is_told_as_that_whatever_the_type(known: Any, value: bytes) -> None:
+    found = read(b'{"n":' + value + b"}\n", {"n": known}, IGNORE)
+    assert [rule for _, _, rule, _ in found.rejects] == ["syntax"]
