@@ -59,3 +59,11 @@ def told() -> Callable[[Result], Any]:
         return json.loads(result.stdout)
 
     return read
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty project, which is the working folder."""
+    (tmp_path / "pipelines").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -14,6 +14,7 @@ from etl.progress import Silent
 from etl.seam import Seam
 from etl.storage import LocalStorage
 from etl.testing import MemorySink, MemorySource, memory_pipeline
+from tests.unit.operations.resolving import edit
 
 ORDERS = """\
 version: 1
@@ -91,3 +92,13 @@ def memory(tmp_path: Path) -> tuple[MemorySource, MemorySink, Any]:
         return memory_pipeline(source, sink, LocalStorage(tmp_path / "checkpoint", Seam()), **changes)
 
     return source, sink, wired
+
+
+@pytest.fixture
+def shop(home: Workspace, run_all: Any, put_orders: Any) -> Workspace:
+    """Return a project whose pipeline rejected one row of each of two files."""
+    put_orders("2", [{"order_id": 3, "amount": -7.5}, {"order_id": 4, "amount": 1.0}])
+    edit(home)
+    (outcome,) = run_all(Workspace(home.folder))
+    assert outcome.error is None
+    return Workspace(home.folder)

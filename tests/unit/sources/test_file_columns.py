@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import time
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from etl.model import Schema
 from tests.landing import Landing, planned, read, survey
 
 HIVE = ["day=2024-01-02/region=a%2Fb/1.jsonl", "day=2024-01-03/region=__HIVE_DEFAULT_PARTITION__/2.jsonl"]
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(tmp_path)
 
 
 def test_partition_folders_become_columns_decoded_once(landing: Landing) -> None:

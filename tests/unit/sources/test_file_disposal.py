@@ -32,11 +32,6 @@ class StoppingSeam(Seam):
         return result
 
 
-@pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(tmp_path)
-
-
 def taken(landing: Landing, **options: object) -> Walk:
     walk = landing.run(**options)
     assert walk.plan() is not None

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -35,11 +34,6 @@ HOSTILE = [
     b"\xff\xfe.jsonl",
     b"bytes:x.jsonl",
 ]
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(tmp_path)
 
 
 def test_every_legal_name_is_read_once_as_itself_and_told_in_the_source_file_column(landing: Landing) -> None:

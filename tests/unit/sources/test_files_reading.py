@@ -24,11 +24,6 @@ from tests.landing import Landing, paths, planned, read, survey
 SYSTEM = ("_source_file", "_source_offset", "_source_modified_at", "_batch_id")
 
 
-@pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(tmp_path)
-
-
 def test_rows_come_in_order_with_where_they_are_from(landing: Landing) -> None:
     landing.put("a.jsonl", 1, 2, modified_s=1.5)
     landing.put("b.jsonl", modified_s=2)

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from etl.errors import NotReadyError, SourceChangedError
 from etl.model import ReadLimit
 from tests.landing import Landing, planned, read
-
-
-@pytest.fixture
-def landing(tmp_path: Path) -> Landing:
-    return Landing(tmp_path)
 
 
 def test_a_changed_file_is_read_whole_and_its_former_rows_are_named_under_replace_rows(landing: Landing) -> None:

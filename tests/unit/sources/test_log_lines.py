@@ -5,18 +5,10 @@ import os
 import tracemalloc
 from pathlib import Path
 
-import pytest
-
 from etl.sources.log_pieces import RAW_BYTES
 from tests.log_watch import Watch
 
 ACCESS = '203.0.113.9 - - [05/Mar/2024:10:20:30 +0000] "GET /a HTTP/1.1" 200 12 "-" "curl"\n'
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "logs").mkdir()
-    return tmp_path / "logs"
 
 
 def test_a_backlog_is_split_at_line_ends_within_the_limit(root: Path) -> None:

@@ -13,12 +13,6 @@ from etl.errors import SourceChangedError, SourceError
 from tests.log_watch import Watch
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "logs").mkdir()
-    return tmp_path / "logs"
-
-
 def test_a_plan_whose_bytes_are_gone_is_refused_and_amended_with_the_loss(root: Path) -> None:
     watch = Watch(root, path="*.log")
     watch.write("a\n", "a.log")
