@@ -30,9 +30,12 @@ class Lab:
 
     def run(self, folder: Path, pipeline: str, at: int | str = 0, failure: str = "kill_before") -> dict[str, Any]:
         """Run the pipeline once in a child; return how it ended."""
+        return self.ask(folder=str(folder), pipeline=pipeline, at=at, failure=failure)
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Hand one request to a child; return how it ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        request = {"folder": str(folder), "pipeline": pipeline, "at": at, "failure": failure}
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())

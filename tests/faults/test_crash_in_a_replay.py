@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 
 from etl.seam import Seam
 from tests.faults.quarantine_lab import AFTER, BEFORE, lay_out, resolve, run_plainly, statuses, values
+from tests.faults.test_crash_at_every_step import Lab
 
 REPLAYED: dict[str, Counter[Any]] = {
     "replay": Counter({("replayed", 1): 3, ("open", None): 1}),
@@ -33,39 +32,20 @@ CASES = [
 ]
 
 
-class Lab:
-    """The forking process: one request, one answer."""
+class ReplayLab(Lab):
+    """The forking process for replays and discards."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.quarantine_lab"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        super().__init__("tests.faults.quarantine_lab")
 
     def resolve(self, folder: Path, action: str, at: int = 0, failure: str = "kill_before") -> dict[str, Any]:
         """Resolve the rows once in a child; return how it ended."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        request = {"folder": str(folder), "action": action, "at": at, "failure": failure}
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        """End the process."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(20)
-        self._process.stdout.close()
+        return self.ask(folder=str(folder), action=action, at=at, failure=failure)
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    made = Lab()
+def lab() -> Iterator[ReplayLab]:
+    made = ReplayLab()
     yield made
     made.close()
 
@@ -82,7 +62,7 @@ def without_batches(found: Counter[Any]) -> Counter[Any]:
 
 @pytest.mark.parametrize(("action", "failure"), CASES)
 def test_a_resolution_that_ends_anywhere_is_there_as_a_whole_or_not_at_all(
-    action: str, failure: str, lab: Lab, rejected: Path, tmp_path: Path
+    action: str, failure: str, lab: ReplayLab, rejected: Path, tmp_path: Path
 ) -> None:
     whole = shutil.copytree(rejected, tmp_path / "whole")
     assert lab.resolve(whole, action) == {"signal": 0, "exit": 0}
