@@ -8,7 +8,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from etl.errors import BalanceError
-from etl.rejects import PART, RejectedRows
+from etl.rejects import PART, LateRows, RejectedRows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +30,9 @@ class Tally:
         self._asked: deque[int] = deque()
         self._failed: deque[tuple[str, int]] = deque()
         self.rejected = RejectedRows()
+        self.late = LateRows()
         self.is_of_parts = False
+        self._event_times: deque[tuple[str, int]] = deque()
 
     def of_parts(self) -> Tally:
         """Return this tally for what is behind a transform that may make several rows of one; both count together."""
@@ -59,6 +61,23 @@ class Tally:
             frame = frame.with_columns(context=pl.lit(PART))
         self.rejected.add(frame)
         self.count("quarantined", frame)
+
+    def set_late(self, frame: pl.DataFrame, watermark_us: int | None) -> None:
+        """Set rows aside that came behind the watermark (None: that have no event time), and count them."""
+        if frame.height:
+            self.late.add(frame, watermark_us)
+            self.count("late", frame)
+
+    def see_event_time(self, clock: str, at_us: int) -> None:
+        """Take note of the newest event time of some rows, microseconds since 1970 in UTC."""
+        self._event_times.append((clock, at_us))
+
+    def event_times(self) -> dict[str, int]:
+        """Return the newest event time that each clock has seen; clocks without rows are not among them."""
+        found: dict[str, int] = {}
+        for clock, at_us in self._event_times:
+            found[clock] = max(at_us, found.get(clock, at_us))
+        return found
 
     def ask(self, rows: int) -> None:
         """Count rows that expectations look at."""

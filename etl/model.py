@@ -25,6 +25,8 @@ SOURCE_ROW = "_source_row"
 """The row as it came from the source, carried beside its columns where a failed expectation may have to keep it."""
 
 PROVENANCE_COLUMNS = ("_source_file", "_source_offset", "_batch_id")
+CHANGE = "_change"
+"""What a row of a changing result is: ``insert`` or ``update`` (with all its columns), ``delete`` (its keys count)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,9 @@ class BatchPlan:
     ``batch_at`` (aware UTC) is the only "now" that a transform may see. ``schemas`` is the
     reading schema of each source at plan time (None: to be inferred by the batch), ``wide`` the columns of it that can
     never become ``float64``. ``resolution`` is what a batch does with rows of the quarantine instead of new input:
-    ``{"action": "replay" | "discard", "rows": their ids}``.
+    ``{"action": "replay" | "discard", "rows": their ids}``. ``watermark`` is the pipeline's before the batch,
+    ``clocks`` where each of its clocks stood. ``pins`` are the versions of static tables, by the transform that joins
+    them.
     """
 
     batch_id: int
@@ -89,6 +93,8 @@ class BatchPlan:
     watermark: str | None = None
     wide: Mapping[str, list[str]] = field(default_factory=dict)
     resolution: Mapping[str, Any] | None = None
+    clocks: Mapping[str, Json] = field(default_factory=dict)
+    pins: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,16 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class StateRef:
+    """The state of one transform after a batch: the file that says which files it is, its checksum, and its size."""
+
+    file: str
+    checksum: str
+    rows: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Manifest:
     """The staged result of a batch: whose it is, which files, which counts.
 
@@ -143,7 +159,8 @@ class Manifest:
     ``table_schemas`` to the schema that the commit must leave the table with; ``revisions`` to the files that it takes
     out. ``source_schemas`` is the reading schema that the batch ended with,
     ``wide`` as in a plan, ``schema_changes`` how it came to that. ``files`` are the counts of each input file,
-    ``checks`` how many rows failed each expectation.
+    ``checks`` how many rows failed each expectation. ``watermark`` and ``clocks`` are those after the batch; ``state``
+    names the file that says what each stateful transform knows after it.
     """
 
     batch_id: int
@@ -160,13 +177,16 @@ class Manifest:
     schema_changes: tuple[SchemaChange, ...] = ()
     files: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     checks: Mapping[str, int] = field(default_factory=dict)
+    clocks: Mapping[str, Json] = field(default_factory=dict)
+    state: Mapping[str, StateRef] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
     """The outcome of a batch, as the commit log keeps it and ``etl run --json`` prints it.
 
-    ``tables`` maps the name of each table that it changed to the version, the pipeline's own first.
+    ``tables`` maps the name of each table that it changed to the version, the pipeline's own first; ``state`` each
+    stateful transform to the ``rows`` and ``bytes`` that it remembers.
     """
 
     pipeline: str
@@ -180,6 +200,7 @@ class BatchResult:
     schema_changes: tuple[Mapping[str, Json], ...] = ()
     checks: Mapping[str, int] = field(default_factory=dict)
     resolution: Mapping[str, Any] | None = None
+    state: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def as_fields(value: DataclassInstance) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from etl.checkpoint.generations import records_of
+from etl.flow import Flow
 from etl.model import ReadLimit
 from etl.project import Project
 from etl.sinks.contract import Sink
 from etl.sources.contract import Source
-from etl.staging import Flow
 from etl.storage import Storage
 from etl.transforms.contract import Transform
 

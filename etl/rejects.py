@@ -91,3 +91,42 @@ class RejectedRows:
         while self._frames:
             taken.append(self._frames.popleft())
         return pl.concat([pl.DataFrame(schema=reject_schema()), *taken])
+
+
+WATERMARK = "_watermark"
+"""The column of a late row that says which watermark it came behind."""
+
+
+class LateRows:
+    """The late rows of one attempt, on their way to the late table; held in memory until then.
+
+    With ``keeps`` False they are counted elsewhere and not held.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self._frames: deque[pl.DataFrame] = deque()
+        self._most_bytes = most_bytes
+        self._held_bytes = 0
+        self.keeps = True
+
+    def add(self, frame: pl.DataFrame, watermark_us: int | None) -> None:
+        """Take rows, of any columns. Raises QuarantineError where there are more than may be held."""
+        import polars as pl
+
+        if not self.keeps:
+            return
+        self._held_bytes += int(frame.estimated_size())
+        if self._held_bytes > self._most_bytes:
+            raise QuarantineError(
+                f"more than {self._most_bytes:,} bytes of late rows in one batch",
+                hint="nothing was committed; take less at a time (batch.max_bytes), or say `late: drop`",
+            )
+        came_behind = pl.lit(watermark_us, pl.Int64).cast(pl.Datetime("us", "UTC"))
+        self._frames.append(frame.with_columns(came_behind.alias(WATERMARK)))
+
+    def take(self) -> list[pl.DataFrame]:
+        """Return what came since the last call: frames whose columns may differ."""
+        taken = []
+        while self._frames:
+            taken.append(self._frames.popleft())
+        return taken

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from etl.checkpoint.batch_log import BatchLog
     from etl.checkpoint.commit_log import CommitEntry
     from etl.checkpoint.folder import Checkpoint
+    from etl.flow import Flow
     from etl.model import BatchPlan, Manifest, Offset
-    from etl.staging import Flow
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally, check_balance
-from etl.errors import ConfigError, EtlError, QuarantineError, SchemaDriftError, SinkError, UnreadableFileError
-from etl.model import SOURCE_ROW, BatchPlan, Manifest, PlannedInput, Revision, Schema, StagedFile
+from etl.errors import EtlError, QuarantineError, SchemaDriftError, SinkError, UnreadableFileError
+from etl.execution import steps_of, transform, with_batch
+from etl.flow import Flow
+from etl.model import BatchPlan, Manifest, Revision, Schema, StagedFile
 from etl.rejects import PART
 from etl.schema_changes import schema_changes
-from etl.schema_contract import EVOLVE, SchemaContract, Survey
+from etl.schema_contract import Survey
 from etl.sinks.contract import Edit
 from etl.sinks.quarantine import ROLE, most_frequent
 from etl.transforms.blame import blamed, is_failure_of_polars, reason
-from etl.transforms.expectations import with_source_row
 from etl.widening import has_columns
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.sinks.contract import Sink
-    from etl.sinks.quarantine import Quarantine
-    from etl.sources.contract import Reading, Source
-    from etl.transforms.contract import Transform
-    from etl.transforms.expectations import Expectations
-
-
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """What rows pass through. ``system`` are the system columns that they carry.
-
-    Rows that are rejected go to the ``quarantine``; where there is none, a rejected row fails the batch.
-    """
-
-    name: str
-    source_name: str
-    source: Source
-    transforms: Sequence[Transform]
-    sink: Sink
-    system: tuple[str, ...]
-    expectations: Expectations | None = None
-    quarantine: Quarantine | None = None
-    contract: SchemaContract = EVOLVE
-
-    @property
-    def sinks(self) -> Mapping[str, Sink]:
-        """The tables that a batch may change, by role, in the order in which they are committed: the own one last."""
-        sides = {} if self.quarantine is None else {ROLE: self.quarantine.sink}
-        return {**sides, "main": self.sink}
+    from etl.sources.contract import Reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,87 +187,9 @@ def _explained(error: BaseException, flow: Flow, plan: BatchPlan, known: Survey)
 
     def read() -> pl.LazyFrame:
         reading = flow.source.read(plan.inputs[flow.source_name], known, flow.system, Tally())
-        return _with_batch(flow, reading.rows, plan)
+        return with_batch(flow, reading.rows, plan)
 
     found = blamed(error, steps_of(flow), read, plan)
     if isinstance(found, EtlError):
         return found
     return SinkError(reason(found), where=flow.sink.table, hint="look at the rows: etl preview")
-
-
-def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
-    """Return ``rows`` with the batch's own system columns, passed through every transform."""
-    rows = _with_batch(flow, rows, plan)
-    for step in steps_of(flow):
-        rows = step.apply(rows, plan, tally)
-        if getattr(step, "adds_rows", False):
-            tally = tally.of_parts()
-    return rows.drop(SOURCE_ROW, strict=False) if flow.expectations is None and _keeps_source_row(flow) else rows
-
-
-def steps_of(flow: Flow) -> Sequence[Transform]:
-    """Return everything that rows pass through, in order: the transforms, then what they must satisfy."""
-    return flow.transforms if flow.expectations is None else [*flow.transforms, flow.expectations]
-
-
-def _keeps_source_row(flow: Flow) -> bool:
-    return any(getattr(step, "keeps_rows", False) for step in steps_of(flow))
-
-
-def _with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
-    import polars as pl
-
-    if _keeps_source_row(flow):
-        own = [name for name in rows.collect_schema() if name not in flow.system]
-        rows = with_source_row(rows, own)
-    added: dict[str, pl.Expr] = {}
-    if "_batch_id" in flow.system:
-        added["_batch_id"] = pl.lit(plan.batch_id, dtype=pl.Int64)
-    if "_ingested_at" in flow.system:
-        added["_ingested_at"] = pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC"))
-    return rows.with_columns(**added) if added else rows
-
-
-def source_frame(flow: Flow, schema: Schema) -> pl.Schema:
-    """Return the columns that transforms are given when the source has ``schema``."""
-    import polars as pl
-
-    from etl.schema import to_polars
-
-    types = {
-        "_source_file": pl.String(),
-        "_source_offset": pl.Int64(),
-        "_source_modified_at": pl.Datetime("us", "UTC"),
-        "_batch_id": pl.Int64(),
-        "_ingested_at": pl.Datetime("us", "UTC"),
-    }
-    given = dict(to_polars({name: tree for name, tree in schema.items() if tree != "null"}))
-    row = {SOURCE_ROW: pl.Struct(given)} if _keeps_source_row(flow) else {}
-    return pl.Schema({**given, **{name: types[name] for name in flow.system}, **row})
-
-
-def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
-    """Build every transform and the sink on empty frames; return the columns that reach the sink.
-
-    Raises ConfigError with the transform's place in the list, SinkError.
-    """
-    import polars as pl
-
-    given = source_frame(flow, schema)
-    for index, step in enumerate(flow.transforms):
-        try:
-            given = step.output_schema(given)
-        except ConfigError as exc:
-            raise ConfigError(exc.message, where=f"transforms[{index}].{step.label}", hint=exc.hint) from exc
-    if flow.expectations is not None:
-        return flow.expectations.output_schema(given)
-    return pl.Schema({name: kind for name, kind in given.items() if name != SOURCE_ROW})
-
-
-def first_rows(
-    flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally | None = None
-) -> pl.LazyFrame:
-    """Return the transformed rows of a plan for looking at; nothing is staged. The ``tally`` hears of rejected ones."""
-    tally = tally or Tally()
-    reading: Reading = flow.source.read(planned, known, flow.system, tally)
-    return transform(flow, reading.rows, plan, tally)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from etl.checkpoint.generations import newest_generation
+from etl.flow import Flow
 from etl.memory import MemorySink, MemorySource
 from etl.model import ReadLimit
 from etl.pipeline import Pipeline
 from etl.project import default_project
 from etl.schema_contract import EVOLVE
 from etl.seam import Seam
-from etl.staging import Flow
 
 if TYPE_CHECKING:
     from etl.sinks.contract import Sink

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.flow import Flow
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
 from etl.progress import Stopwatch
 from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, restore_source, take_stock
 from etl.schema_contract import Survey
-from etl.staging import Flow, as_planned, known_at, stage_batch
+from etl.staging import as_planned, known_at, stage_batch
 from etl.widening import carried_on
 
 if TYPE_CHECKING:

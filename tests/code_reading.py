@@ -31,9 +31,9 @@ RANKS = {
         "waking",
         "project",
     ),
-    4: ("checkpoint", "formats"),
+    4: ("checkpoint", "formats", "state"),
     5: ("sources", "transforms", "sinks"),
-    6: ("staging", "pipeline", "memory"),
+    6: ("flow", "execution", "staging", "pipeline", "memory"),
     7: (
         "resumption",
         "resolutions",
@@ -66,7 +66,10 @@ PACKAGES = (
 RANK_OF = {name: rank for rank, names in RANKS.items() for name in names}
 ORDER = {name: (rank, place) for rank, names in RANKS.items() for place, name in enumerate(names)}
 
-HEAVY = ("deltalake", "duckdb", "fastavro", "fsspec", "openpyxl", "polars", "pyarrow", "s3fs", "sqlglot")
+HEAVY = (
+    *("adbc_driver_manager", "datasketches", "deltalake", "duckdb", "fastavro", "fsspec", "numpy", "openpyxl"),
+    *("polars", "pyarrow", "s3fs", "sqlalchemy", "sqlglot"),
+)
 """Libraries that are imported inside the functions that need them."""
 
 # What reaches the outside world, by the name it is called by; a name ending in a dot bans the whole module.

@@ -13,6 +13,8 @@ from etl.config.interpolation import texts
 from etl.config.registries import registered
 from etl.config.specification import PipelineSpec, TransformSpec, dumped
 from etl.errors import ConfigError, EtlError
+from etl.execution import check_flow
+from etl.flow import Flow
 from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
 from etl.pipeline import Pipeline
 from etl.project import Project, scheme_of
@@ -22,7 +24,6 @@ from etl.sinks.delta import DeltaSink
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.quarantine import ROLE, Quarantine
 from etl.sources.contract import SourceSite
-from etl.staging import Flow, check_flow
 from etl.storage import Storage, object_store_options, open_storage
 from etl.transforms.contract import TransformSite
 from etl.transforms.expectations import Expectations

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from etl.config.wiring import wire
 from etl.errors import EtlError
+from etl.execution import check_flow
 from etl.operations.files import files_of
 from etl.operations.looking import Onlooker, look, upcoming, with_current
 from etl.operations.refreshing import look_at_refresh
 from etl.schema_changes import schema_changes
-from etl.staging import check_flow
 
 if TYPE_CHECKING:
     from etl.model import PlannedInput, Schema, SchemaChange

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from etl.balance import Tally
 from etl.config.faults import nearest
 from etl.errors import ConfigError, TransformError
+from etl.execution import first_rows
 from etl.model import BatchPlan, ReadLimit
 from etl.operations.looking import look, upcoming, with_current
-from etl.staging import first_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,14 +12,19 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import BatchPlan
+    from etl.state.contract import Fingerprint, State, StateChange, TableLayout
 
 
 @dataclass(frozen=True, slots=True)
 class TransformSite:
-    """Where a transform stands: ``folder`` is the project's, ``index`` its place in the list."""
+    """Where a transform stands: ``folder`` is the project's, ``index`` its place in the list.
+
+    ``source`` is the source whose own transforms these are, empty in the pipeline's list.
+    """
 
     folder: Path
     index: int
+    source: str = ""
 
     def place(self, label: str) -> str:
         """Return the ``where`` of its errors.
@@ -26,7 +32,31 @@ class TransformSite:
         >>> TransformSite(Path(), 1).place("filter")
         'transforms[1].filter'
         """
-        return f"transforms[{self.index}].{label}"
+        block = f"sources.{self.source}." if self.source else ""
+        return f"{block}transforms[{self.index}].{label}"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a stateful transform knows of time: the plan of its batch, and the pipeline's watermark around it.
+
+    Moments of event time are microseconds since 1970 in UTC, None where there is no watermark (yet). ``before_us``
+    decides what is late. ``after_us`` decides what is final; it is known once all rows of the batch have been read:
+    ask for it when the input was collected, not before. ``has_watermark`` tells whether the pipeline has one at all.
+    """
+
+    plan: BatchPlan
+    before_us: int | None
+    after_us: Callable[[], int | None]
+    has_watermark: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """What a stateful transform makes of a batch: its rows, and the changes to each of its tables of state."""
+
+    rows: pl.DataFrame
+    changes: Mapping[str, StateChange] = field(default_factory=dict)
 
 
 class Transform(Protocol):
@@ -49,4 +79,43 @@ class Transform(Protocol):
         """Return the rows changed, with those that leave or join counted into ``tally`` where it happens.
 
         *Repeat*: the same result.
+        """
+
+
+class Stateful(Protocol):
+    """A pure step from the rows of a batch and state n-1 to rows and the changes that make state n.
+
+    Known by its attribute ``is_stateful = True``. Input and output may be a changing result: rows with the column
+    ``_change`` (``etl.model.CHANGE``); a step that cannot take those refuses them in ``output_schema``.
+    """
+
+    label: str
+    inputs: tuple[str, ...]
+    """The further sources whose rows it takes, by name; usually none."""
+
+    def output_schema(self, given: pl.Schema, *others: pl.Schema) -> pl.Schema:
+        """Return the columns that ``step`` will give; ``others`` are those of ``inputs``, in order.
+
+        Where rows of the input do not survive as themselves, no system column is among them: ``_batch_id`` and
+        ``_ingested_at`` of the batch are added by the caller. Raises ConfigError.
+        """
+
+    def layouts(self, given: pl.Schema, *others: pl.Schema) -> Mapping[str, TableLayout]:
+        """Return the tables of its state. Called after ``output_schema``."""
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what its state is made by."""
+
+    def step(self, rows: tuple[pl.LazyFrame, ...], state: State, moment: Moment, tally: Tally) -> Stepped:
+        """Return what becomes of a batch. ``rows``: its input, then those of ``inputs``.
+
+        Counts where it happens: a row that state takes in as ``folded``, one that comes out of it as ``added``, a
+        duplicate as ``deduplicated``, a late one by ``tally.set_late``. Called for batches without rows too.
+        *Repeat*: the same result; nothing is written.
+        """
+
+    def next_due_us(self, state: State, moment: Moment) -> int | None:
+        """Return when, by the clock of batches (``plan.batch_at``), a batch without rows would give something.
+
+        None where time alone changes nothing (the watermark moves only with rows, or with idle sources).
         """

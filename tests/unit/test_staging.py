@@ -13,10 +13,12 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import BalanceError, ConfigError, SchemaDriftError, SinkError, TransformError
+from etl.execution import check_flow, first_rows, source_frame
+from etl.flow import Flow
 from etl.model import SYSTEM_COLUMNS, BatchPlan, PlannedInput, ReadLimit, Schema, StagedFile
 from etl.schema_contract import Survey
 from etl.sources.contract import Reading
-from etl.staging import Flow, check_flow, first_rows, source_frame, stage_batch
+from etl.staging import stage_batch
 from etl.testing import MemorySink, MemorySource
 from etl.transforms.contract import TransformSite
 from etl.transforms.project import WithColumns, WithColumnsOptions

@@ -10,11 +10,13 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import ConfigError, QuarantineError, TransformError
+from etl.execution import check_flow, first_rows, transform
+from etl.flow import Flow
 from etl.model import BatchPlan, ReadLimit
 from etl.rejects import rejects
 from etl.schema_contract import Survey
 from etl.sinks.quarantine import Quarantine
-from etl.staging import Flow, check_flow, first_rows, stage_batch, transform
+from etl.staging import stage_batch
 from etl.testing import ManualClock, MemorySink, MemorySource
 from etl.transforms import TRANSFORMS
 from etl.transforms.contract import TransformSite
