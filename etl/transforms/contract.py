@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 class TransformSite:
     """Where a transform stands: ``folder`` is the project's, ``index`` its place in the list.
 
-    ``source`` is the source whose own transforms these are, empty in the pipeline's list.
+    ``source`` is the source whose own transforms these are, empty in the pipeline's list. ``has_watermark``: one stands
+    before it, here or in a source that it takes in. ``is_whole``: the sink takes the whole result with every batch
+    (``write_mode: overwrite``) and this is the last stateful transform.
     """
 
     folder: Path
     index: int
     source: str = ""
+    has_watermark: bool = False
+    is_whole: bool = False
 
     def place(self, label: str) -> str:
         """Return the ``where`` of its errors.
