@@ -79,6 +79,7 @@ class Publication:
             schema_changes=tuple(as_fields(change) for change in manifest.schema_changes),
             checks=manifest.checks,
             resolution=plan.resolution,
+            state={name: {"rows": ref.rows, "bytes": ref.size_bytes} for name, ref in manifest.state.items()},
         )
         sides = {
             role: SideState(sinks[role].table_id() or "", plan.batch_id, version, self._open_rows(role, plan, manifest))

@@ -2,97 +2,198 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.balance import Tally
-from etl.errors import ConfigError
 from etl.flow import Flow
-from etl.model import SOURCE_ROW, BatchPlan, PlannedInput, Schema
+from etl.model import SOURCE_ROW, BatchPlan
+from etl.state.plain import PlainTable
+from etl.transforms.contract import Moment, Stateful
 from etl.transforms.expectations import with_source_row
+from etl.watermark import Rule, Watermarks, advance, clocks_from_json, from_text
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from etl.model import PlannedInput
     from etl.schema_contract import Survey
-    from etl.sources.contract import Reading
+    from etl.state.contract import State, StateChange, TableLayout
     from etl.transforms.contract import Transform
 
+Opener: TypeAlias = "Callable[[str, Stateful, Mapping[str, TableLayout]], State]"
+"""Gives the state of a transform, by its id, as it was before the batch."""
 
-def transform(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
-    """Return ``rows`` with the batch's own system columns, passed through every transform."""
-    rows = with_batch(flow, rows, plan)
-    for step in steps_of(flow):
-        rows = step.apply(rows, plan, tally)
-        if getattr(step, "adds_rows", False):
-            tally = tally.of_parts()
-    return rows.drop(SOURCE_ROW, strict=False) if flow.expectations is None and _keeps_source_row(flow) else rows
+MAIN = ""
+"""The name of the chain that the pipeline's own list of transforms is; others have the name of their source."""
+
+
+class Passage:
+    """One pass of the rows of an attempt through every transform.
+
+    Rows stream lazily as far as they can; a stateful transform collects its input. ``changes`` is what each of those
+    does to its state, by its id; ``watermarks`` where event time stands once all rows have flowed.
+    """
+
+    def __init__(self, flow: Flow, plan: BatchPlan, tally: Tally, opened: Opener | None = None) -> None:
+        self._flow = flow
+        self._plan = plan
+        self._tally = tally
+        self._opened = opened or _nothing_known
+        self._ids = state_ids(flow)
+        self._rules = clock_rules(flow)
+        self._sources: Mapping[str, pl.LazyFrame] = {}
+        self._collected: dict[str, tuple[int, pl.LazyFrame, Tally]] = {}
+        self._before = Watermarks(from_text(plan.watermark), clocks_from_json(plan.clocks))
+        self.changes: dict[str, Mapping[str, StateChange]] = {}
+
+    def rows(self, sources: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+        """Return what reaches the sink of the rows of each source, to be consumed once."""
+        self._sources = sources
+        if self._ids and len(self._rules) > 1:
+            for chain in self._rules:
+                self._collect_clock(chain)
+        rows, tally = self._run(MAIN)
+        if self._flow.expectations is not None:
+            return self._flow.expectations.apply(rows, self._plan, tally)
+        return rows.drop(SOURCE_ROW, strict=False) if keeps_source_row(self._flow) else rows
+
+    def watermarks(self) -> Watermarks:
+        """Return where event time stands after the batch. Only once all rows have flowed."""
+        return advance(self._before, self._tally.event_times(), self._rules, self._plan.batch_at)
+
+    def _collect_clock(self, chain: str) -> None:
+        """Let the rows of a chain flow as far as its clock: what is final depends on every clock."""
+        steps = steps_of_chain(self._flow, chain)
+        upto = 1 + max(place for place, step in enumerate(steps) if step.label == "watermark")
+        rows, tally = self._run(chain, upto)
+        self._collected[chain] = (upto, rows.collect(engine="streaming").lazy(), tally)
+
+    def _run(self, chain: str, upto: int | None = None) -> tuple[pl.LazyFrame, Tally]:
+        """Return the rows of a chain after its first ``upto`` transforms, and the tally of what is behind them."""
+        begin, rows, tally = self._collected.get(chain) or (0, self._begin(chain), self._tally)
+        for step in steps_of_chain(self._flow, chain)[begin:upto]:
+            rows = self._step(step, rows, tally)
+            if getattr(step, "adds_rows", False) or id(step) in self._ids:
+                tally = tally.of_parts()
+        return rows, tally
+
+    def _begin(self, chain: str) -> pl.LazyFrame:
+        return with_batch(self._flow, self._sources[chain or self._flow.source_name], self._plan)
+
+    def _step(self, step: Any, rows: pl.LazyFrame, tally: Tally) -> pl.LazyFrame:  # noqa: ANN401  one of three kinds
+        others = tuple(self._run(name)[0] for name in getattr(step, "inputs", ()))
+        if hasattr(step, "combine"):
+            combined: pl.LazyFrame = step.combine(rows, others)
+            return combined
+        if id(step) not in self._ids:
+            applied: pl.LazyFrame = step.apply(rows, self._plan, tally)
+            return applied
+        return self._remembering_step(step, (rows, *others), tally)
+
+    def _remembering_step(self, step: Stateful, rows: tuple[pl.LazyFrame, ...], tally: Tally) -> pl.LazyFrame:
+        name = self._ids[id(step)]
+        given = [each.collect_schema() for each in rows]
+        step.output_schema(*given)
+        state = self._opened(name, step, step.layouts(*given))
+        moment = Moment(self._plan, self._before.at_us, lambda: self.watermarks().at_us, bool(self._rules))
+        stepped = step.step(rows, state, moment, tally)
+        self.changes[name] = stepped.changes
+        made = stepped.rows.lazy().with_columns(**_of_batch(self._flow, self._plan, stepped.rows.columns))
+        if keeps_source_row(self._flow) and SOURCE_ROW not in stepped.rows.columns:
+            made = with_source_row(made, [name for name in stepped.rows.columns if not name.startswith("_")])
+        return made
+
+
+def _nothing_known(_: str, _step: Stateful, layouts: Mapping[str, TableLayout]) -> State:
+    return {name: PlainTable(layout) for name, layout in layouts.items()}
+
+
+def steps_of_chain(flow: Flow, chain: str) -> Sequence[Transform]:
+    """Return the transforms of a chain, in order."""
+    if chain == MAIN:
+        return flow.transforms
+    return next(branch.transforms for branch in flow.branches if branch.name == chain)
+
+
+def chains(flow: Flow) -> list[str]:
+    """Return the names of all chains, the pipeline's own first."""
+    return [MAIN, *(branch.name for branch in flow.branches)]
+
+
+def state_ids(flow: Flow) -> dict[int, str]:
+    """Return the name that the state of each stateful transform lies under, by the transform's ``id()``.
+
+    It is the label, with its number among those of the same label in its chain, and the source's name where the chain
+    is a source's own: adding a filter changes no name.
+    """
+    found: dict[int, str] = {}
+    for chain in chains(flow):
+        seen: Counter[str] = Counter()
+        for step in steps_of_chain(flow, chain):
+            if getattr(step, "is_stateful", False):
+                seen[step.label] += 1
+                number = f"-{seen[step.label]}" if seen[step.label] > 1 else ""
+                found[id(step)] = f"{chain}.{step.label}{number}" if chain else f"{step.label}{number}"
+    return found
+
+
+def stateful_steps(flow: Flow) -> dict[str, Stateful]:
+    """Return the stateful transforms by the name of their state."""
+    names = state_ids(flow)
+    steps: Iterable[Any] = (step for chain in chains(flow) for step in steps_of_chain(flow, chain))
+    return {names[id(step)]: step for step in steps if id(step) in names}
+
+
+def clock_rules(flow: Flow) -> dict[str, Rule]:
+    """Return the rule of each clock, by its chain; the last ``watermark`` of a chain counts."""
+    found: dict[str, Rule] = {}
+    for chain in chains(flow):
+        for step in steps_of_chain(flow, chain):
+            rule = getattr(step, "rule", None)
+            if isinstance(rule, Rule):
+                found[chain] = rule
+    return found
 
 
 def steps_of(flow: Flow) -> Sequence[Transform]:
-    """Return everything that rows pass through, in order: the transforms, then what they must satisfy."""
+    """Return everything that the main rows pass through, in order: the transforms, then what they must satisfy."""
     return flow.transforms if flow.expectations is None else [*flow.transforms, flow.expectations]
 
 
-def _keeps_source_row(flow: Flow) -> bool:
+def keeps_source_row(flow: Flow) -> bool:
+    """Tell whether a row may have to be kept as it came from its source."""
     return any(getattr(step, "keeps_rows", False) for step in steps_of(flow))
 
 
 def with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
     """Return ``rows`` with the system columns that the batch gives, and the source's own row where one may need it."""
-    import polars as pl
-
-    if _keeps_source_row(flow):
-        own = [name for name in rows.collect_schema() if name not in flow.system]
-        rows = with_source_row(rows, own)
-    added: dict[str, pl.Expr] = {}
-    if "_batch_id" in flow.system:
-        added["_batch_id"] = pl.lit(plan.batch_id, dtype=pl.Int64)
-    if "_ingested_at" in flow.system:
-        added["_ingested_at"] = pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC"))
+    given = rows.collect_schema().names()
+    if keeps_source_row(flow):
+        rows = with_source_row(rows, [name for name in given if name not in flow.system])
+    added = _of_batch(flow, plan, given)
     return rows.with_columns(**added) if added else rows
 
 
-def source_frame(flow: Flow, schema: Schema) -> pl.Schema:
-    """Return the columns that transforms are given when the source has ``schema``."""
+def _of_batch(flow: Flow, plan: BatchPlan, given: Sequence[str]) -> dict[str, pl.Expr]:
+    """Return the system columns that say which batch a row is of, where they are wanted and not there."""
     import polars as pl
 
-    from etl.schema import to_polars
-
-    types = {
-        "_source_file": pl.String(),
-        "_source_offset": pl.Int64(),
-        "_source_modified_at": pl.Datetime("us", "UTC"),
-        "_batch_id": pl.Int64(),
-        "_ingested_at": pl.Datetime("us", "UTC"),
+    values = {
+        "_batch_id": pl.lit(plan.batch_id, dtype=pl.Int64),
+        "_ingested_at": pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC")),
     }
-    given = dict(to_polars({name: tree for name, tree in schema.items() if tree != "null"}))
-    row = {SOURCE_ROW: pl.Struct(given)} if _keeps_source_row(flow) else {}
-    return pl.Schema({**given, **{name: types[name] for name in flow.system}, **row})
-
-
-def check_flow(flow: Flow, schema: Schema) -> pl.Schema:
-    """Build every transform and the sink on empty frames; return the columns that reach the sink.
-
-    Raises ConfigError with the transform's place in the list, SinkError.
-    """
-    import polars as pl
-
-    given = source_frame(flow, schema)
-    for index, step in enumerate(flow.transforms):
-        try:
-            given = step.output_schema(given)
-        except ConfigError as exc:
-            raise ConfigError(exc.message, where=f"transforms[{index}].{step.label}", hint=exc.hint) from exc
-    if flow.expectations is not None:
-        return flow.expectations.output_schema(given)
-    return pl.Schema({name: kind for name, kind in given.items() if name != SOURCE_ROW})
+    return {name: value for name, value in values.items() if name in flow.system and name not in given}
 
 
 def first_rows(
     flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally | None = None
 ) -> pl.LazyFrame:
-    """Return the transformed rows of a plan for looking at; nothing is staged. The ``tally`` hears of rejected ones."""
+    """Return the transformed rows of a plan for looking at: nothing is known of earlier batches, nothing is staged.
+
+    The ``tally`` hears of rejected rows.
+    """
     tally = tally or Tally()
-    reading: Reading = flow.source.read(planned, known, flow.system, tally)
-    return transform(flow, reading.rows, plan, tally)
+    reading = flow.source.read(planned, known, flow.system, tally)
+    return Passage(flow, plan, tally).rows({flow.source_name: reading.rows})

@@ -92,6 +92,13 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     return Standing(step, planned, committed, plan, manifest, revision, missing, plans)
 
 
+def newest_manifests(checkpoint: Checkpoint, standing: Standing, most: int) -> list[Manifest]:
+    """Return the manifests that decided the newest committed batches, at most ``most``, the oldest first."""
+    revisions = checkpoint.manifests.log.revisions()
+    first = max(0, standing.committed + 1 - most)
+    return [checkpoint.manifests.read(each, revisions[each]) for each in range(first, standing.committed + 1)]
+
+
 def _missing(flow: Flow, manifest: Manifest) -> tuple[str, ...]:
     """Return the staged files that are lost, of tables that the batch is not in yet."""
     missing: list[str] = []

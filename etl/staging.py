@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally, check_balance
-from etl.errors import EtlError, QuarantineError, SchemaDriftError, SinkError, UnreadableFileError
-from etl.execution import steps_of, transform, with_batch
+from etl.errors import EtlError, SchemaDriftError, SinkError, UnreadableFileError
+from etl.execution import Passage, steps_of
 from etl.flow import Flow
-from etl.model import BatchPlan, Manifest, Revision, Schema, StagedFile
-from etl.rejects import PART
+from etl.model import BatchPlan, Manifest
 from etl.schema_changes import schema_changes
 from etl.schema_contract import Survey
+from etl.side_tables import stage_sides
 from etl.sinks.contract import Edit
-from etl.sinks.quarantine import ROLE, most_frequent
 from etl.transforms.blame import blamed, is_failure_of_polars, reason
+from etl.watermark import clocks_to_json, to_text
 from etl.widening import has_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
+    from etl.model import StateRef
     from etl.sources.contract import Reading
+    from etl.states import States
+    from etl.transforms.contract import Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,8 @@ class Staged:
     was_retried: bool
 
 
-def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str]) -> Staged:
-    """Stage a planned batch, under a fresh attempt each time it is tried.
+def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str], states: States | None = None) -> Staged:
+    """Stage a planned batch, under a fresh attempt each time it is tried; without ``states`` nothing is remembered.
 
     Where the input has what the reading schema does not foresee and the contract lets evolve, or files that cannot be
     read as a whole, the whole batch is surveyed and read again, so that the result does not depend on which row came
@@ -45,7 +50,7 @@ def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str]) -> Stage
     was_retried = False
     while True:
         try:
-            return Staged(_stage_once(flow, plan, known, new_id()), was_retried)
+            return Staged(_stage_once(Attempt(flow, plan, new_id(), states), known), was_retried)
         except (SchemaDriftError, UnreadableFileError):
             found = flow.source.survey(planned, known, plan.batch_at)
             if found == known:
@@ -67,45 +72,75 @@ def as_planned(source: str, known: Survey | None) -> dict[str, Any]:
     }
 
 
-def _stage_once(flow: Flow, plan: BatchPlan, known: Survey, attempt: str) -> Manifest:
-    tally = Tally()
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a batch, by its name; what it stages lies under that name."""
+
+    flow: Flow
+    plan: BatchPlan
+    name: str
+    states: States | None = None
+
+    def passage(self, tally: Tally) -> Passage:
+        """Return the walk of its rows through the transforms."""
+        return Passage(self.flow, self.plan, tally, None if self.states is None else self.states.opened)
+
+    def stage_states(self, passage: Passage) -> dict[str, StateRef]:
+        """Stage what the transforms remember after it."""
+        return {} if self.states is None else self.states.stage(self.plan.batch_id, self.name, passage.changes)
+
+
+def _stage_once(attempt: Attempt, known: Survey) -> Manifest:
+    flow, plan = attempt.flow, attempt.plan
+    tally = _tally(flow)
     planned = plan.inputs[flow.source_name]
     changes = schema_changes(plan.schemas[flow.source_name] or {}, known.schema, known.origins)
     reading = flow.source.read(planned, known, flow.system, tally)
     if not has_columns(known.schema):
         if _is_empty(reading):
-            manifest = _without_rows(flow, plan, known, attempt, tally)
+            manifest = _without_rows(attempt, known, tally)
             return replace(manifest, units={flow.source_name: reading.units}, bytes_read=reading.bytes_read)
-        tally = Tally()
+        tally = _tally(flow)
         reading = flow.source.read(planned, known, flow.system, tally)
+    passage = attempt.passage(tally)
     try:
-        rows = transform(flow, reading.rows, plan, tally)
+        rows = passage.rows({flow.source_name: reading.rows})
         may_widen = any(change.before is not None for change in changes)
         table_schema = flow.sink.prepare(rows.collect_schema(), may_widen=may_widen)
-        files = flow.sink.stage(plan.batch_id, attempt, rows, tally)
-        old, revision = flow.sink.revise(plan.batch_id, attempt, Edit(table_schema, frozenset(planned.replaces)))
+        files = flow.sink.stage(plan.batch_id, attempt.name, rows, tally)
+        old, revision = flow.sink.revise(plan.batch_id, attempt.name, Edit(table_schema, frozenset(planned.replaces)))
         counts, by_file = _balanced(flow, plan, tally)
-        sides = _stage_side(flow, plan, attempt, tally)
+        sides = stage_sides(flow, plan, attempt.name, tally)
+        state = attempt.stage_states(passage)
     except BaseException as exc:
         if is_failure_of_polars(exc):
-            raise _explained(exc, flow, plan, known) from exc
+            raise _explained(exc, attempt, known) from exc
         raise
+    after = passage.watermarks()
     return Manifest(
         batch_id=plan.batch_id,
-        attempt=attempt,
+        attempt=attempt.name,
         tables={"main": (*files, *old), **sides.tables},
         table_schemas={"main": table_schema, **sides.schemas},
         source_schemas={flow.source_name: known.schema},
         rows=counts,
         units={flow.source_name: reading.units},
-        watermark=plan.watermark,
+        watermark=to_text(after.at_us),
         bytes_read=reading.bytes_read,
         revisions={**({} if revision is None else {"main": revision}), **sides.revisions},
         wide={flow.source_name: sorted(known.wide | reading.wide)},
         schema_changes=changes,
         files=by_file,
         checks=tally.failed(),
+        clocks=clocks_to_json(after.clocks),
+        state=state,
     )
+
+
+def _tally(flow: Flow) -> Tally:
+    tally = Tally()
+    tally.late.keeps = flow.late is not None
+    return tally
 
 
 def _is_empty(reading: Reading) -> bool:
@@ -115,13 +150,14 @@ def _is_empty(reading: Reading) -> bool:
     return not reading.rows.select(pl.len()).collect().item()
 
 
-def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, tally: Tally) -> Manifest:
+def _without_rows(attempt: Attempt, known: Survey, tally: Tally) -> Manifest:
     """Return the manifest of a batch without a row, and before any column is known: nothing for the table to have."""
+    flow, plan = attempt.flow, attempt.plan
     counts, by_file = _balanced(flow, plan, tally)
-    sides = _stage_side(flow, plan, attempt, tally)
+    sides = stage_sides(flow, plan, attempt.name, tally)
     return Manifest(
         batch_id=plan.batch_id,
-        attempt=attempt,
+        attempt=attempt.name,
         tables=sides.tables,
         table_schemas=sides.schemas,
         source_schemas={flow.source_name: known.schema},
@@ -130,6 +166,8 @@ def _without_rows(flow: Flow, plan: BatchPlan, known: Survey, attempt: str, tall
         revisions=sides.revisions,
         files=by_file,
         checks=tally.failed(),
+        clocks=plan.clocks,
+        state={} if attempt.states is None else attempt.states.refs,
     )
 
 
@@ -145,51 +183,16 @@ def _balanced(flow: Flow, plan: BatchPlan, tally: Tally) -> tuple[dict[str, int]
     return counts, by_file
 
 
-@dataclass(frozen=True, slots=True)
-class _Sides:
-    """What an attempt staged for side tables, by role."""
-
-    tables: Mapping[str, tuple[StagedFile, ...]]
-    schemas: Mapping[str, Schema]
-    revisions: Mapping[str, Revision]
-
-
-def _stage_side(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> _Sides:
-    """Stage the rejected rows of an attempt, and what becomes of earlier ones. Raises QuarantineError."""
-    rejected = _without_siblings(tally)
-    quarantine = flow.quarantine
-    if quarantine is None:
-        if rejected.height:
-            raise QuarantineError(f"rows were rejected; {most_frequent(rejected)}", where=flow.name)
-        return _Sides({}, {}, {})
-    if plan.resolution is None:  # rows of the quarantine may go back to it, however many they are
-        quarantine.check(tally.counts(), rejected)
-    staged = quarantine.stage(plan, attempt, rejected, frozenset(plan.inputs[flow.source_name].replaces))
-    if staged is None:
-        return _Sides({}, {}, {})
-    files, schema, revision = staged
-    return _Sides({ROLE: files}, {ROLE: schema}, {} if revision is None else {ROLE: revision})
-
-
-def _without_siblings(tally: Tally) -> pl.DataFrame:
-    """Return the rejected rows; where no transform made several rows of one, none of them is only a part of its row."""
-    import polars as pl
-
-    rejected = tally.rejected.take()
-    if tally.counts()["added"]:
-        return rejected
-    context = pl.col("context")
-    return rejected.with_columns(context=pl.when(context.ne_missing(PART)).then(context))
-
-
-def _explained(error: BaseException, flow: Flow, plan: BatchPlan, known: Survey) -> EtlError:
+def _explained(error: BaseException, attempt: Attempt, known: Survey) -> EtlError:
     """Return a failure of the whole query as that of the transform it comes from, or of the sink."""
+    flow = attempt.flow
 
-    def read() -> pl.LazyFrame:
-        reading = flow.source.read(plan.inputs[flow.source_name], known, flow.system, Tally())
-        return with_batch(flow, reading.rows, plan)
+    def rows_after(steps: Sequence[Transform]) -> pl.LazyFrame:
+        reading = flow.source.read(attempt.plan.inputs[flow.source_name], known, flow.system, Tally())
+        trimmed = replace(attempt, flow=replace(flow, transforms=steps, expectations=None))
+        return trimmed.passage(Tally()).rows({flow.source_name: reading.rows})
 
-    found = blamed(error, steps_of(flow), read, plan)
+    found = blamed(error, steps_of(flow), rows_after)
     if isinstance(found, EtlError):
         return found
     return SinkError(reason(found), where=flow.sink.table, hint="look at the rows: etl preview")

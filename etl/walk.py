@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.execution import clock_rules, stateful_steps
 from etl.flow import Flow
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
 from etl.progress import Stopwatch
 from etl.resolutions import is_refused, withdrawn
-from etl.resumption import Standing, restore_source, take_stock
+from etl.resumption import Standing, newest_manifests, restore_source, take_stock
 from etl.schema_contract import Survey
 from etl.staging import as_planned, known_at, stage_batch
+from etl.states import States
+from etl.watermark import Watermarks, clocks_from_json, clocks_to_json, from_text, to_text
 from etl.widening import carried_on
 
 if TYPE_CHECKING:
@@ -41,6 +44,10 @@ class Runner:
         self._reporter = reporter
         self._known: Survey | None = carried_on(pipeline.source.declared_schema, None, pipeline.flow.contract)
         self._publication = Publication(pipeline, checkpoint, seam)
+        self._states = States(
+            list(stateful_steps(self._flow)), checkpoint.storage.at("state"), seam, pipeline.project.memory_bytes
+        )
+        self._watermarks = Watermarks()
         self._next_id = 0
         self._after: dict[str, Json] | None = None
         self._has_stray_files = False
@@ -97,6 +104,14 @@ class Runner:
         self._publication.recorded = None if before is None else before.schema
         if standing.committed >= 0:
             self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
+        if clock_rules(self._flow) or self._states.names:
+            self._remember(newest_manifests(self._checkpoint, standing, self._states.kept_batches))
+
+    def _remember(self, manifests: Sequence[Manifest]) -> None:
+        """Take in what batches left behind, the newest last: state, and where event time stands."""
+        for manifest in manifests:
+            self._states.stand_at(manifest.state)
+            self._watermarks = Watermarks(from_text(manifest.watermark), clocks_from_json(manifest.clocks))
 
     def _with_current_definition(self, plan: BatchPlan, standing: Standing) -> BatchPlan:
         """Amend a plan that nothing was staged for and whose pipeline was edited since."""
@@ -130,6 +145,8 @@ class Runner:
             batch_at=self._seam.now(),
             inputs={self._flow.source_name: planned},
             definition=self._pipeline.definition,
+            watermark=to_text(self._watermarks.at_us),
+            clocks=clocks_to_json(self._watermarks.clocks),
             **as_planned(self._flow.source_name, self._known),
         )
 
@@ -188,7 +205,7 @@ class Runner:
         amendments = 0
         while True:
             try:
-                staged = stage_batch(self._flow, plan, self._seam.new_id)
+                staged = stage_batch(self._flow, plan, self._seam.new_id, self._states)
             except SourceChangedError as exc:
                 self._has_stray_files = True
                 if amendments == _MAX_AMENDMENTS:
@@ -234,7 +251,9 @@ class Runner:
         held = {role: self._flow.sinks[role].last_batch_id() for role in former.tables}
         settled = [role for role, batch_id in held.items() if batch_id is not None and batch_id >= plan.batch_id]
         if settled:
-            staged = with_settled(stage_batch(self._flow, plan, self._seam.new_id).manifest, former, settled)
+            staged = with_settled(
+                stage_batch(self._flow, plan, self._seam.new_id, self._states).manifest, former, settled
+            )
         else:
             plan, staged = self._stage(plan)
         revision = self._checkpoint.manifests.log.revisions()[plan.batch_id] + 1
@@ -252,10 +271,14 @@ class Runner:
         self._acknowledge(plan)
         if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
             self._pipeline.source.fold(plan.batch_id)
+        if plan.batch_id % self._states.kept_batches == 0:
+            self._states.collect()
         if self._has_stray_files:
             for role, sink in self._flow.sinks.items():
                 sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
+            self._states.discard(plan.batch_id, manifest.attempt)
             self._has_stray_files = False
+        self._remember([manifest])
         self._next_id = plan.batch_id + 1
         self._after = plan.inputs[self._flow.source_name].span.end
         name = self._flow.source_name
@@ -272,5 +295,6 @@ class Runner:
         self._checkpoint.epochs.check()
         if self._next_id > 0:
             self._pipeline.source.fold(self._next_id - 1)
+        self._states.collect()
         for sink in self._flow.sinks.values():
             sink.tend()

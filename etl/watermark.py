@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from etl.model import Json
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -97,3 +101,13 @@ def to_text(at_us: int | None) -> str | None:
 def from_text(text: str | None) -> int | None:
     """Return the watermark of a record."""
     return None if text is None else micros(datetime.fromisoformat(text))
+
+
+def clocks_to_json(clocks: Mapping[str, Reading]) -> dict[str, Json]:
+    """Return clocks as records keep them: name to ``at`` and ``seen_at``."""
+    return {name: {"at": to_text(each.at_us), "seen_at": to_text(each.seen_at_us)} for name, each in clocks.items()}
+
+
+def clocks_from_json(body: Mapping[str, Any]) -> dict[str, Reading]:
+    """Return the clocks of a record."""
+    return {name: Reading(from_text(each["at"]), from_text(each["seen_at"])) for name, each in body.items()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.errors import RecordExistsError
-from etl.model import Manifest, Revision, SchemaChange, StagedFile, as_fields
+from etl.model import Manifest, Revision, SchemaChange, StagedFile, StateRef, as_fields
 
 
 class ManifestLog:
@@ -40,7 +40,9 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     tables = {role: [as_fields(file) for file in files] for role, files in manifest.tables.items()}
     revisions = {role: as_fields(revision) for role, revision in manifest.revisions.items()}
     changes = [as_fields(change) for change in manifest.schema_changes]
-    return body | {"tables": tables, "revisions": revisions, "schema_changes": changes}
+    body |= {"tables": tables, "revisions": revisions, "schema_changes": changes}
+    body["state"] = {name: as_fields(ref) for name, ref in manifest.state.items()}
+    return {key: value for key, value in body.items() if value or key not in ("clocks", "state")}
 
 
 def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Manifest:
@@ -60,6 +62,8 @@ def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Man
         schema_changes=tuple(SchemaChange(**change) for change in body.get("schema_changes", ())),
         files=body.get("files", {}),
         checks=body.get("checks", {}),
+        clocks=body.get("clocks", {}),
+        state={name: StateRef(**ref) for name, ref in body.get("state", {}).items()},
     )
 
 

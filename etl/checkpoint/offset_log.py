@@ -39,6 +39,7 @@ def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
         "definition": plan.definition,
         "watermark": plan.watermark,
         **resolution,
+        **({"clocks": dict(plan.clocks)} if plan.clocks else {}),
         "inputs": {
             name: {
                 "start": planned.span.start,
@@ -76,4 +77,5 @@ def plan_from_json(batch_id: int, body: dict[str, Any]) -> BatchPlan:
         watermark=body["watermark"],
         wide={name: part.get("wide", []) for name, part in inputs.items()},
         resolution=body.get("resolution"),
+        clocks=body.get("clocks", {}),
     )

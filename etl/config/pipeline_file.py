@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from etl.transforms.expectations import ExpectationOptions
 
 QUARANTINE_SUFFIX = "__quarantine"
+LATE_SUFFIX = "__late"
 
 
 def read_pipeline(document: Document, path: Path, project: Project) -> PipelineSpec | None:
@@ -189,7 +190,8 @@ def _sink(document: Document, content: object, quarantine: QuarantineOptions, pr
     except ConfigError as exc:
         document.fault(("quarantine", "table"), reason(exc))
         return None
-    return SinkSpec(common.type, options, name, url, side, side_url)
+    late, late_url = f"{name}{LATE_SUFFIX}", f"{url}{LATE_SUFFIX}"
+    return SinkSpec(common.type, options, name, url, side, side_url, late, late_url)
 
 
 def _typed(place: Place, kind: Kind, content: Mapping[str, Any], beside: tuple[str, ...]) -> Options | None:

@@ -173,7 +173,8 @@ class TransformSpec:
 class SinkSpec:
     """A validated ``sink:``; ``table`` is its name for people, ``url`` its root.
 
-    ``quarantine`` and ``quarantine_url`` are those of the table that rejected rows go to.
+    ``quarantine`` and ``quarantine_url`` are those of the table that rejected rows go to, ``late`` and ``late_url``
+    those of the table of late rows.
     """
 
     type: str
@@ -182,6 +183,8 @@ class SinkSpec:
     url: str
     quarantine: str = ""
     quarantine_url: str = ""
+    late: str = ""
+    late_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.checkpoint.generations import newest_generation, records_of
+from etl.config.building import built, fault_at
+from etl.config.chain_wiring import wire_transforms
 from etl.config.definition import definition_hash
-from etl.config.faults import ConfigFaults, Fault, Location, key_path, reason
+from etl.config.faults import ConfigFaults, Location, key_path
 from etl.config.interpolation import texts
 from etl.config.registries import registered
-from etl.config.specification import PipelineSpec, TransformSpec, dumped
+from etl.config.specification import PipelineSpec, dumped
 from etl.errors import ConfigError, EtlError
-from etl.execution import check_flow
 from etl.flow import Flow
+from etl.flow_schema import check_flow
 from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
 from etl.pipeline import Pipeline
 from etl.project import Project, scheme_of
@@ -22,10 +24,11 @@ from etl.seam import Seam
 from etl.sinks.contract import SinkSite
 from etl.sinks.delta import DeltaSink
 from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.late import ROLE as LATE
+from etl.sinks.late import Late
 from etl.sinks.quarantine import ROLE, Quarantine
 from etl.sources.contract import SourceSite
 from etl.storage import Storage, object_store_options, open_storage
-from etl.transforms.contract import TransformSite
 from etl.transforms.expectations import Expectations
 
 if TYPE_CHECKING:
@@ -43,16 +46,18 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
     checkpoint = open_storage(project.checkpoint_url(spec.name), seam, project.storage_options)
     generation = newest_generation(checkpoint) if generation is None else generation
     provenance = PROVENANCE_COLUMNS if getattr(spec.sink.options, "provenance", True) else ()
+    transforms = wire_transforms(spec, project)
     flow = Flow(
         name=spec.name,
         source_name=SOURCE_NAME,
         source=_source(spec, project, seam, records_of(checkpoint, generation)),
-        transforms=tuple(_transform(spec, step, project) for step in spec.transforms),
+        transforms=transforms,
         sink=_sink(spec, project, seam, provenance),
         system=_system_columns(spec, provenance),
         expectations=Expectations(spec.expect) if spec.expect else None,
         quarantine=_quarantine(spec, project, seam),
         contract=spec.source.contract,
+        late=_late(spec, project, seam) if any(getattr(step, "keeps_late", False) for step in transforms) else None,
     )
     definition = definition_hash(spec, project)
     return Pipeline(
@@ -77,17 +82,11 @@ def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) 
         memory_bytes=project.memory_bytes,
         contract=spec.source.contract,
     )
-    return _built(
+    return built(
         spec,
         ("source",),
         lambda: registered("sources", spec.source.type)(spec.source.options, spec.source.schema, site),
     )
-
-
-def _transform(spec: PipelineSpec, step: TransformSpec, project: Project) -> Any:  # noqa: ANN401  a Transform
-    site = TransformSite(project.folder, step.index)
-    location = ("transforms", step.index, step.key)
-    return _built(spec, location, lambda: registered("transforms", step.key)(step.options, site))
 
 
 def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[str, ...]) -> Any:  # noqa: ANN401  a Sink
@@ -99,36 +98,40 @@ def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[st
         storage_options=object_store_options(scheme_of(spec.sink.url), project.options_for(spec.sink.url)),
         provenance=provenance,
     )
-    return _built(spec, ("sink",), lambda: registered("sinks", spec.sink.type)(spec.sink.options, site))
+    return built(spec, ("sink",), lambda: registered("sinks", spec.sink.type)(spec.sink.options, site))
 
 
 def _quarantine(spec: PipelineSpec, project: Project, seam: Seam) -> Quarantine:
     """Return where rejected rows go: a Delta table beside the pipeline's own."""
-    url = spec.sink.quarantine_url
+    sink = _side_table(SideTable(spec.sink.quarantine, spec.sink.quarantine_url, ROLE), project, seam)
+    return Quarantine(sink, spec.quarantine.raw, spec.quarantine.max_fraction)
+
+
+def _late(spec: PipelineSpec, project: Project, seam: Seam) -> Late:
+    """Return where late rows go: another Delta table beside the pipeline's own."""
+    return Late(_side_table(SideTable(spec.sink.late, spec.sink.late_url, LATE), project, seam))
+
+
+@dataclass(frozen=True, slots=True)
+class SideTable:
+    """A table beside the pipeline's own: its name for people, its root, its role."""
+
+    name: str
+    url: str
+    role: str
+
+
+def _side_table(table: SideTable, project: Project, seam: Seam) -> DeltaSink:
     site = SinkSite(
-        table=spec.sink.quarantine,
-        url=url,
-        storage=open_storage(url, seam, project.storage_options),
+        table=table.name,
+        url=table.url,
+        storage=open_storage(table.url, seam, project.storage_options),
         seam=seam,
-        storage_options=object_store_options(scheme_of(url), project.options_for(url)),
+        storage_options=object_store_options(scheme_of(table.url), project.options_for(table.url)),
         provenance=PROVENANCE_COLUMNS,
-        role=ROLE,
+        role=table.role,
     )
-    options = DeltaOptions(path=url)
-    return Quarantine(DeltaSink(options, site), spec.quarantine.raw, spec.quarantine.max_fraction)
-
-
-def _built(spec: PipelineSpec, location: Location, build: Callable[[], Any]) -> Any:  # noqa: ANN401  what build returns
-    try:
-        return build()
-    except ConfigError as exc:
-        raise ConfigFaults([_fault(spec, location, exc)]) from exc
-
-
-def _fault(spec: PipelineSpec, location: Location, exc: EtlError) -> Fault:
-    """Return an error as a fault at ``location``."""
-    line, column = spec.document.where(location, key=True)
-    return Fault(spec.document.file, line, column, key_path(location), reason(exc))
+    return DeltaSink(DeltaOptions(path=table.url), site)
 
 
 def _system_columns(spec: PipelineSpec, provenance: tuple[str, ...]) -> tuple[str, ...]:
@@ -149,11 +152,11 @@ def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = N
     if known is None:
         return None
     try:
-        rows = check_flow(pipeline.flow, known)
+        rows = check_flow(pipeline.flow, {pipeline.flow.source_name: known})
         _refuse_lost_origin(spec, rows)
         pipeline.sink.prepare(rows)
     except EtlError as exc:
-        raise ConfigFaults([_fault(spec, _place_of(spec, exc), exc)]) from exc
+        raise ConfigFaults([fault_at(spec, _place_of(spec, exc), exc)]) from exc
     return rows
 
 

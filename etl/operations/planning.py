@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.config.wiring import wire
 from etl.errors import EtlError
-from etl.execution import check_flow
+from etl.flow_schema import check_flow
 from etl.operations.files import files_of
 from etl.operations.looking import Onlooker, look, upcoming, with_current
 from etl.operations.refreshing import look_at_refresh
@@ -100,7 +100,7 @@ def _schema_changes(sight: Sight, planned: PlannedInput) -> tuple[tuple[SchemaCh
     flow = sight.pipeline.flow
     before = {} if sight.known is None else sight.known.schema
     found = flow.source.survey(planned, sight.known, Onlooker().now())
-    rows = check_flow(flow, found.schema)
+    rows = check_flow(flow, {flow.source_name: found.schema})
     is_new = sight.is_replacing or flow.sink.table_id() is None
     table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
     sources = schema_changes(before, found.schema, found.origins)

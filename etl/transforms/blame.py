@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
-from etl.balance import Tally
 from etl.errors import EtlError, TransformError
 from etl.expressions import plain_message
-from etl.model import BatchPlan
 from etl.transforms.contract import Transform
 
 if TYPE_CHECKING:
     import polars as pl
+
+RowsAfter: TypeAlias = "Callable[[Sequence[Transform]], pl.LazyFrame]"
+"""Gives the rows of a batch behind some transforms."""
 
 _NARROWED = re.compile(r"conversion from `i128` to `([iu]\d+)` failed in column .* values: \[(.*)\]", re.DOTALL)
 _PANIC = "PanicException"
@@ -39,34 +40,35 @@ def is_failure_of_polars(error: BaseException) -> bool:
 
 
 def blamed(
-    error: BaseException, transforms: Sequence[Transform], read: Callable[[], pl.LazyFrame], plan: BatchPlan
+    error: BaseException, transforms: Sequence[Transform], rows_after: RowsAfter, block: str = ""
 ) -> BaseException:
     """Return ``error`` as a TransformError that names the transform, or as it is where none fails.
 
-    Called after the rows of a batch have failed to flow; ``read`` gives the rows before the first transform, again,
-    as often as there are transforms and expressions. Polars names neither of them, and looking while rows flow would
-    cost every batch. An error of ours already says where it comes from.
+    Called after the rows of a batch have failed to flow; ``rows_after`` gives the rows behind the first of the
+    transforms, again, as often as there are transforms and expressions. ``block`` stands before the place where they
+    are a source's own. Polars names neither of them, and looking while rows flow would cost every batch. An error of
+    ours already says where it comes from.
     """
     if isinstance(error, EtlError):
         return error
     for index in range(len(transforms) + 1):
-        again = _failure(transforms[:index], read, plan)
+        again = _failure(transforms[:index], rows_after)
         if again is None:
             continue
         if index == 0 or isinstance(again, EtlError):
             return again
-        where = f"transforms[{index - 1}].{transforms[index - 1].label}"
-        text = _culprit(transforms[: index - 1], transforms[index - 1], read, plan)
+        where = f"{block}transforms[{index - 1}].{transforms[index - 1].label}"
+        text = _culprit(transforms[: index - 1], transforms[index - 1], rows_after)
         return TransformError(text + reason(again), where=where, hint="look at the rows: etl preview")
     return error
 
 
-def _culprit(before: Sequence[Transform], step: Transform, read: Callable[[], pl.LazyFrame], plan: BatchPlan) -> str:
+def _culprit(before: Sequence[Transform], step: Transform, rows_after: RowsAfter) -> str:
     """Return the expression of ``step`` that fails by itself, with a colon; empty where there is none."""
     if not isinstance(step, Divisible):
         return ""
     parts = step.parts()
-    return next((f"{text}: " for text, part in parts.items() if _failure([*before, part], read, plan)), "")
+    return next((f"{text}: " for text, part in parts.items() if _failure([*before, part], rows_after)), "")
 
 
 def reason(error: BaseException) -> str:
@@ -81,15 +83,9 @@ def reason(error: BaseException) -> str:
     return f"a result does not fit {kind}: {narrowed[2]}"
 
 
-def _failure(
-    transforms: Sequence[Transform], read: Callable[[], pl.LazyFrame], plan: BatchPlan
-) -> BaseException | None:
-    tally = Tally()
+def _failure(transforms: Sequence[Transform], rows_after: RowsAfter) -> BaseException | None:
     try:
-        rows = read()
-        for step in transforms:
-            rows = step.apply(rows, plan, tally)
-        rows.sink_batches(lambda _: None)
+        rows_after(transforms).sink_batches(lambda _: None)
     except BaseException as exc:
         if isinstance(exc, Exception) or is_failure_of_polars(exc):
             return exc  # whatever a user's function raises

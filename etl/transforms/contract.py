@@ -21,7 +21,8 @@ class TransformSite:
 
     ``source`` is the source whose own transforms these are, empty in the pipeline's list. ``has_watermark``: one stands
     before it, here or in a source that it takes in. ``is_whole``: the sink takes the whole result with every batch
-    (``write_mode: overwrite``) and this is the last stateful transform.
+    (``write_mode: overwrite``) and this is the last stateful transform. ``time_column`` is the column of the last
+    watermark before it, empty where none.
     """
 
     folder: Path
@@ -29,6 +30,7 @@ class TransformSite:
     source: str = ""
     has_watermark: bool = False
     is_whole: bool = False
+    time_column: str = ""
 
     def place(self, label: str) -> str:
         """Return the ``where`` of its errors.

@@ -13,8 +13,9 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import BalanceError, ConfigError, SchemaDriftError, SinkError, TransformError
-from etl.execution import check_flow, first_rows, source_frame
+from etl.execution import first_rows
 from etl.flow import Flow
+from etl.flow_schema import check_flow, source_frame
 from etl.model import SYSTEM_COLUMNS, BatchPlan, PlannedInput, ReadLimit, Schema, StagedFile
 from etl.schema_contract import Survey
 from etl.sources.contract import Reading
@@ -37,7 +38,7 @@ class Drop:
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         self.seen.append(given)
         if "id" not in given:
-            raise ConfigError("there is no column id", where="somewhere", hint="name another")
+            raise ConfigError("there is no column id", hint="name another")
         return pl.Schema(dict(given) | {"made": pl.Int8()})
 
     def apply(self, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
@@ -67,7 +68,7 @@ def source_of(*units: list[dict[str, Any]], kind: type[MemorySource] = MemorySou
 def plan_of(source: MemorySource, schema: Schema | None = None) -> BatchPlan:
     planned = source.latest(None, ReadLimit())
     assert planned is not None
-    return BatchPlan(4, BATCH_AT, {"source": planned}, {"source": schema}, "d1", watermark="w")
+    return BatchPlan(4, BATCH_AT, {"source": planned}, {"source": schema}, "d1", watermark="2024-03-05T00:00:00+00:00")
 
 
 def attempts() -> Any:
@@ -79,7 +80,7 @@ def test_manifest_says_what_the_attempt_came_to() -> None:
     staged = stage_batch(flow_of(source, [Drop()]), plan_of(source), attempts())
     manifest = staged.manifest
     assert not staged.was_retried
-    assert (manifest.batch_id, manifest.attempt, manifest.watermark) == (4, "a", "w")
+    assert (manifest.batch_id, manifest.attempt, manifest.watermark) == (4, "a", "2024-03-05T00:00:00+00:00")
     assert manifest.rows == Tally().counts() | {"read": 2, "written": 1, "filtered": 1}
     assert manifest.source_schemas == {"source": {"id": "int64"}}
     assert manifest.table_schemas == {"main": {"id": "int64"}}
@@ -177,7 +178,9 @@ def test_columns_of_unknown_type_reach_no_transform_while_plans_are_checked() ->
 
 def test_checking_hands_the_columns_from_step_to_step() -> None:
     one, two = Drop(), Drop()
-    assert check_flow(flow_of(source_of(), [one, two]), {"id": "int64"}) == pl.Schema({"id": pl.Int64, "made": pl.Int8})
+    assert check_flow(flow_of(source_of(), [one, two]), {"source": {"id": "int64"}}) == pl.Schema(
+        {"id": pl.Int64, "made": pl.Int8}
+    )
     assert one.seen == [pl.Schema({"id": pl.Int64})]
     assert two.seen == [pl.Schema({"id": pl.Int64, "made": pl.Int8})]
 
@@ -188,5 +191,5 @@ def test_checking_names_the_place_of_the_step_that_does_not_fit() -> None:
             return pl.Schema({})
 
     with pytest.raises(ConfigError, match="there is no column id") as caught:
-        check_flow(flow_of(source_of(), [Forget(), Drop()]), {"id": "int64"})
+        check_flow(flow_of(source_of(), [Forget(), Drop()]), {"source": {"id": "int64"}})
     assert (caught.value.where, caught.value.hint) == ("transforms[1].drop", "name another")

@@ -33,6 +33,7 @@ def test_json_is_one_object_a_line_and_the_same_as_history(etl: Any, told: Any) 
         [
             "pipeline", "batch_id", "offsets", "tables", "rows", "watermark", "bytes_read", "seconds", "schema_changes",
             "checks", "resolution",
+            "state",
         ]
     ] * 2  # fmt: skip
     assert batches[0]["tables"] == {"silver.orders": 0}

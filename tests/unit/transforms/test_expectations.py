@@ -10,8 +10,9 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import ConfigError, QuarantineError, TransformError
-from etl.execution import check_flow, first_rows, transform
+from etl.execution import Passage, first_rows
 from etl.flow import Flow
+from etl.flow_schema import check_flow
 from etl.model import BatchPlan, ReadLimit
 from etl.rejects import rejects
 from etl.schema_contract import Survey
@@ -56,7 +57,7 @@ def passed(source: MemorySource, *expected: ExpectationOptions, transforms: Any 
     assert planned is not None
     known = source.survey(planned, None, ManualClock().now())
     plan = BatchPlan(7, ManualClock().now(), {"source": planned}, {"source": None}, "d")
-    rows = transform(flow, source.read(planned, known, SYSTEM, tally).rows, plan, tally)
+    rows = Passage(flow, plan, tally).rows({"source": source.read(planned, known, SYSTEM, tally).rows})
     return rows.collect(engine="streaming"), tally
 
 
@@ -198,16 +199,16 @@ def test_rows_are_carried_along_only_where_one_may_be_set_aside() -> None:
 def test_a_check_is_tried_before_a_row_flows() -> None:
     flow = flow_of(source_of(), rule("fine", "id > 0"), rule("odd", "id + 1"))
     with pytest.raises(ConfigError, match="gives Int64, not true or false") as caught:
-        check_flow(flow, {"id": "int64"})
+        check_flow(flow, {"source": {"id": "int64"}})
     assert caught.value.where == "expect[1].check"
     with pytest.raises(ConfigError, match="idd") as caught:
-        check_flow(flow_of(source_of(), rule("odd", "idd > 0")), {"id": "int64"})
+        check_flow(flow_of(source_of(), rule("odd", "idd > 0")), {"source": {"id": "int64"}})
     assert caught.value.where == "expect[0].check"
 
 
 def test_columns_stay_what_they_are() -> None:
     flow = flow_of(source_of(), rule("fine", "id > 0"))
-    assert list(check_flow(flow, {"id": "int64"})) == ["id", *SYSTEM]
+    assert list(check_flow(flow, {"source": {"id": "int64"}})) == ["id", *SYSTEM]
 
 
 def test_a_check_may_ask_where_a_row_came_from() -> None:

@@ -1,0 +1,103 @@
+"""The columns of a pipeline, found before any row flows: every transform and the checks tried on empty frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ConfigError
+from etl.execution import MAIN, keeps_source_row, steps_of_chain
+from etl.flow import Flow
+from etl.model import SOURCE_ROW, Schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.transforms.contract import Stateful
+
+
+class FlowColumns:
+    """The columns before and after each transform, for given schemas of the sources (name to schema)."""
+
+    def __init__(self, flow: Flow, schemas: Mapping[str, Schema]) -> None:
+        self._flow = flow
+        self._schemas = schemas
+        self._inputs: dict[int, tuple[pl.Schema, ...]] = {}
+
+    def result(self) -> pl.Schema:
+        """Return the columns that reach the sink.
+
+        Raises ConfigError with the transform's place in its list.
+        """
+        import polars as pl
+
+        found = self._after(MAIN)
+        if self._flow.expectations is not None:
+            return self._flow.expectations.output_schema(found)
+        return pl.Schema({name: kind for name, kind in found.items() if name != SOURCE_ROW})
+
+    def inputs_of(self, step: Stateful) -> tuple[pl.Schema, ...]:
+        """Return the columns that a transform is given, its own input first. Raises ConfigError as ``result``."""
+        if not self._inputs:
+            self.result()
+        return self._inputs[id(step)]
+
+    def _after(self, chain: str) -> pl.Schema:
+        source = chain or self._flow.source_name
+        given = source_frame(self._flow, self._schemas[source])
+        for index, step in enumerate(steps_of_chain(self._flow, chain)):
+            others = tuple(self._after(name) for name in getattr(step, "inputs", ()))
+            self._inputs[id(step)] = (given, *others)
+            try:
+                given = self._through(step, given, others)
+            except ConfigError as exc:
+                block = f"sources.{chain}." if chain else ""
+                where = exc.where or f"{block}transforms[{index}].{step.label}"
+                raise ConfigError(exc.message, where=where, hint=exc.hint) from exc
+        return given
+
+    def _through(self, step: Any, given: pl.Schema, others: tuple[pl.Schema, ...]) -> pl.Schema:  # noqa: ANN401  a transform
+        import polars as pl
+
+        found: pl.Schema = step.output_schema(given, *others)
+        if not getattr(step, "is_stateful", False):
+            return found
+        own = {name: kind for name, kind in found.items() if not name.startswith("_")}
+        row = {SOURCE_ROW: pl.Struct(own)} if keeps_source_row(self._flow) else {}
+        added = {**_of_batch(self._flow), **row}
+        return pl.Schema({**found, **{name: kind for name, kind in added.items() if name not in found}})
+
+
+def _types() -> dict[str, pl.DataType]:
+    import polars as pl
+
+    return {
+        "_source_file": pl.String(),
+        "_source_offset": pl.Int64(),
+        "_source_modified_at": pl.Datetime("us", "UTC"),
+        "_batch_id": pl.Int64(),
+        "_ingested_at": pl.Datetime("us", "UTC"),
+    }
+
+
+def _of_batch(flow: Flow) -> dict[str, pl.DataType]:
+    return {
+        name: kind for name, kind in _types().items() if name in flow.system and name in ("_batch_id", "_ingested_at")
+    }
+
+
+def source_frame(flow: Flow, schema: Schema) -> pl.Schema:
+    """Return the columns that transforms are given when the source has ``schema``."""
+    import polars as pl
+
+    from etl.schema import to_polars
+
+    types = _types()
+    given = dict(to_polars({name: tree for name, tree in schema.items() if tree != "null"}))
+    row = {SOURCE_ROW: pl.Struct(given)} if keeps_source_row(flow) else {}
+    return pl.Schema({**given, **{name: types[name] for name in flow.system}, **row})
+
+
+def check_flow(flow: Flow, schemas: Mapping[str, Schema]) -> pl.Schema:
+    """Build every transform on empty frames; return the columns that reach the sink. Raises ConfigError."""
+    return FlowColumns(flow, schemas).result()
