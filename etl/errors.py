@@ -11,6 +11,7 @@
     │   └── RecordExistsError     somebody else's record has the name
     ├── CheckpointError       the checkpoint is torn, foreign or has a gap (exit code 4)
     ├── TableStateError       checkpoint and table disagree (exit code 4)
+    ├── StateError            what a transform remembers is damaged, or of another definition (exit code 4)
     ├── LeaseHeldError        another runner holds the pipeline (exit code 3)
     ├── FencedError           a runner with a higher epoch took over (exit code 3)
     ├── SourceError           input cannot be listed or read
@@ -93,6 +94,12 @@ class TableStateError(EtlError):
     def __init__(self, kind: str, message: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(f"{kind}: {message}", where=where, hint=hint)
         self.kind = kind
+
+
+class StateError(EtlError):
+    """State of a transform that cannot be read, or that was made by another definition."""
+
+    exit_code = 4
 
 
 class LeaseHeldError(EtlError):

@@ -1,0 +1,99 @@
+"""The columns of a table of state: as a version record keeps them, and which of another definition they can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import ConfigError, StateError
+from etl.schema import format_type, from_polars, is_list, is_struct, list_item, to_polars
+from etl.state.contract import TableLayout
+from etl.state.fingerprints import START_ANEW
+from etl.widening import is_lossless
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.model import Schema, TypeTree
+
+
+def layout_to_json(layout: TableLayout, *, where: str) -> dict[str, Any]:
+    """Return what a version record keeps of a layout. Raises StateError for a type that state cannot keep."""
+    return {
+        "keys": _flat(_kept(layout.keys, where), where),
+        "part": _flat(_kept(layout.part, where), where),
+        "values": _kept(layout.values, where),
+        "expires": layout.expires,
+        "bucket_us": layout.bucket_us,
+    }
+
+
+def layout_from_json(body: Mapping[str, Any]) -> TableLayout:
+    """Return the layout of a version record."""
+    keys, part, values = (dict(to_polars(body[role])) for role in ("keys", "part", "values"))
+    return TableLayout(keys, values, part, body["expires"], body["bucket_us"])
+
+
+def _kept(columns: Mapping[str, pl.DataType], where: str) -> Schema:
+    import polars as pl
+
+    try:
+        return from_polars(pl.Schema(columns))
+    except ConfigError as exc:
+        raise StateError(f"{exc.where}: {exc.message}", where=where, hint="cast it before this transform") from exc
+
+
+def _flat(columns: Schema, where: str) -> Schema:
+    """Return columns that rows are found by. Raises StateError where one is nested."""
+    for name, tree in columns.items():
+        if not isinstance(tree, str):
+            raise StateError(
+                f"rows cannot be found by {name}: it is {format_type(tree)}",
+                where=where,
+                hint="use a field of it, or its text, as the key; `etl validate` shows the columns",
+            )
+    return columns
+
+
+def refuse_other_layout(stored: TableLayout, wanted: TableLayout, *, where: str) -> None:
+    """Refuse state whose columns cannot serve a definition. Raises StateError that names them."""
+    before, after = layout_to_json(stored, where=where), layout_to_json(wanted, where=where)
+    found = [
+        *_other_identity(before["keys"], after["keys"], "its keys"),
+        *_other_identity(before["part"], after["part"], "what tells the rows of a key apart"),
+        *_unfit({**before["keys"], **before["part"], **before["values"]}, after["values"]),
+    ]
+    if before["expires"] != after["expires"]:
+        found.append(f"rows left by {before['expires'] or 'nothing'}, and by {after['expires'] or 'nothing'} now")
+    if found:
+        raise StateError(f"its definition changed: {'; '.join(found)}", where=where, hint=START_ANEW)
+
+
+def _other_identity(before: Schema, after: Schema, role: str) -> list[str]:
+    if list(before) != list(after):
+        return [f"{role} were ({', '.join(before)}) and are ({', '.join(after)}) now"]
+    return _unfit(before, after)
+
+
+def _unfit(before: Schema, after: Schema) -> list[str]:
+    return [
+        f"{name} was {format_type(before[name])} and is {format_type(tree)} now"
+        for name, tree in after.items()
+        if name in before and not holds(tree, before[name])
+    ]
+
+
+def holds(known: TypeTree, found: TypeTree) -> bool:
+    """Tell whether every value of the type ``found`` is one of ``known``, at any depth.
+
+    >>> holds({"list": "int64"}, {"list": "int32"})
+    True
+    """
+    if found in (known, "null"):
+        return True
+    if is_list(known) and is_list(found):
+        return holds(list_item(known), list_item(found))
+    if is_struct(known) and is_struct(found):
+        wide, narrow = known["struct"], found["struct"]
+        return list(wide) == list(narrow) and all(holds(wide[name], narrow[name]) for name in wide)
+    return isinstance(known, str) and isinstance(found, str) and is_lossless(found, known)
