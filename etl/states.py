@@ -75,7 +75,9 @@ class States:
     def collect(self) -> None:
         """Remove the files that no kept batch needs. Losing it loses nothing."""
         for name, store in self._stores.items():
-            store.collect([refs[name] for refs in self._kept if name in refs])
+            kept = [refs[name] for refs in self._kept if name in refs]
+            if kept:
+                store.collect(kept)
 
 
 def _stores(names: Sequence[str], storage: Storage, seam: Seam, memory_bytes: int) -> dict[str, StateStore]:

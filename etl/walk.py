@@ -271,14 +271,14 @@ class Runner:
         self._acknowledge(plan)
         if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
             self._pipeline.source.fold(plan.batch_id)
-        if plan.batch_id % self._states.kept_batches == 0:
-            self._states.collect()
         if self._has_stray_files:
             for role, sink in self._flow.sinks.items():
                 sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
             self._states.discard(plan.batch_id, manifest.attempt)
             self._has_stray_files = False
         self._remember([manifest])
+        if plan.batch_id % self._states.kept_batches == self._states.kept_batches - 1:
+            self._states.collect()
         self._next_id = plan.batch_id + 1
         self._after = plan.inputs[self._flow.source_name].span.end
         name = self._flow.source_name
