@@ -1,0 +1,73 @@
+"""Pipelines that remember, in a process whose children die, or fail, at a given effect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.ipc  # noqa: F401  imported before the fork
+import yaml  # noqa: F401
+
+from etl.operations.workspace import Workspace
+from etl.pipeline import Pipeline
+from etl.seam import Seam
+from tests.faults import crash_lab
+
+Rows = list[dict[str, Any]]
+
+
+def event(user: str | None, time: str | None, amount: float = 1.0) -> dict[str, Any]:
+    """Return one event of 1 January 2026, at ``time`` (``10:05``)."""
+    return {"user": user, "ts": None if time is None else f"2026-01-01T{time}:00Z", "amount": amount}
+
+
+EVENTS: list[Rows] = [
+    [event("a", "10:01"), event("b", "10:02", 2.5), event("a", "10:01"), event(None, "10:03")],
+    [event("a", "10:14"), event("b", "10:02", 2.5), event("c", "09:58", 4.0), event("c", None)],
+    [event("b", "10:31", 8.0), event("a", "10:04", 16.0), event("a", "10:29")],
+    [event("b", "10:31", 8.0), event("d", "09:00", 32.0), event("a", "10:47")],
+    [event("e", "12:00")],
+]
+"""Out of order, some twice, one without a time, two late, the last far enough to close what is before."""
+
+SOURCE = """
+version: 1
+name: events
+source:
+  type: files
+  path: in/*.ndjson
+  format: ndjson
+  order: name
+  batch: {max_files: 1}
+  schema: {user: string, ts: timestamp(UTC), amount: float64}
+transforms:
+  - watermark: {column: ts, delay: 10m}
+"""
+SINK = """
+sink: {type: delta, table: t.events}
+"""
+TRANSFORMS = {
+    "deduplicate": "  - deduplicate: {keys: [user, ts]}\n",
+    "last": "  - deduplicate: {keys: [user], keep: last, within: 5m}\n",
+}
+
+
+def lay_out(folder: Path, pipeline: str) -> Path:
+    """Return a project folder with one pipeline and its input, one file a batch."""
+    (folder / "pipelines").mkdir(parents=True)
+    (folder / "in").mkdir()
+    (folder / "pipelines" / "events.yml").write_text(SOURCE + TRANSFORMS[pipeline] + SINK)
+    for number, rows in enumerate(EVENTS):
+        (folder / "in" / f"{number}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def project(folder: Path, seam: Seam) -> Pipeline:
+    """Return the pipeline of a project folder."""
+    return Workspace(folder).wired("events", seam)
+
+
+if __name__ == "__main__":
+    crash_lab.PIPELINES["project"] = project
+    crash_lab.main()
