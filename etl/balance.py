@@ -8,7 +8,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from etl.errors import BalanceError
-from etl.rejects import PART, LateRows, RejectedRows
+from etl.rejects import PART, SOURCE, LateRows, RejectedRows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -32,12 +32,19 @@ class Tally:
         self.rejected = RejectedRows()
         self.late = LateRows()
         self.is_of_parts = False
+        self.source = ""
         self._event_times: deque[tuple[str, int]] = deque()
 
     def of_parts(self) -> Tally:
         """Return this tally for what is behind a transform that may make several rows of one; both count together."""
         view = copy(self)
         view.is_of_parts = True
+        return view
+
+    def of_source(self, name: str) -> Tally:
+        """Return this tally for the rows of one source among several; both count together."""
+        view = copy(self)
+        view.source = name
         return view
 
     def add(self, fate: str, rows: int) -> None:
@@ -59,6 +66,10 @@ class Tally:
             import polars as pl
 
             frame = frame.with_columns(context=pl.lit(PART))
+        if self.source:
+            import polars as pl
+
+            frame = frame.with_columns(pl.lit(self.source).alias(SOURCE))
         self.rejected.add(frame)
         self.count("quarantined", frame)
 

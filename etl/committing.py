@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.commit_log import CommitEntry, SideState, commit_info
 from etl.checkpoint.schema_log import SchemaVersion
-from etl.model import BatchPlan, BatchResult, Manifest, Schema, as_fields
+from etl.model import BatchPlan, BatchResult, Manifest, Schema, change_to_json
 from etl.sinks.quarantine import ROLE
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Publication:
     """What makes the batches of one runner visible, and remembers what the next entry has to say of side tables.
 
-    ``versions`` are those of the batch under way, by role: the tables that hold it already. ``recorded`` is the newest
-    reading schema that the checkpoint has a record of.
+    ``versions`` are those of the batch under way, by role: the tables that hold it already. ``recorded`` are the newest
+    reading schemas that the checkpoint has a record of, by source.
     """
 
     def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam) -> None:
@@ -32,7 +32,7 @@ class Publication:
         self._checkpoint = checkpoint
         self._seam = seam
         self.sides: dict[str, SideState] = {}
-        self.recorded: Schema | None = None
+        self.recorded: dict[str, Schema] = {}
         self.versions: dict[str, int] = {}
 
     def commit(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> BatchResult:
@@ -42,7 +42,7 @@ class Publication:
         """
         epochs = self._checkpoint.epochs
         epochs.check()
-        self._record_schema(plan, manifest)
+        self._record_schemas(plan, manifest)
         info = commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
         for role, sink in self._flow.sinks.items():
             if role in manifest.tables:
@@ -55,15 +55,15 @@ class Publication:
         self.versions = {}
         return entry.result
 
-    def _record_schema(self, plan: BatchPlan, manifest: Manifest) -> None:
-        """Keep the reading schema that a batch brings, before anybody sees its rows. *Repeat*: safe."""
-        name = self._flow.source_name
-        schema = manifest.source_schemas[name]
-        if schema == self.recorded or not schema:
-            return
-        found = SchemaVersion(0, plan.batch_id, name, schema, manifest.schema_changes)
-        self._checkpoint.schemas.add(found, epoch=self._checkpoint.epochs.current, attempt=manifest.attempt)
-        self.recorded = schema
+    def _record_schemas(self, plan: BatchPlan, manifest: Manifest) -> None:
+        """Keep the reading schemas that a batch brings, before anybody sees its rows. *Repeat*: safe."""
+        for name, schema in manifest.source_schemas.items():
+            if schema == self.recorded.get(name) or not schema:
+                continue
+            changes = tuple(change for change in manifest.schema_changes if change.source in ("", name))
+            found = SchemaVersion(0, plan.batch_id, name, schema, changes)
+            self._checkpoint.schemas.add(found, epoch=self._checkpoint.epochs.current, attempt=manifest.attempt)
+            self.recorded[name] = schema
 
     def _entry(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> CommitEntry:
         sinks = self._flow.sinks
@@ -76,7 +76,7 @@ class Publication:
             watermark=manifest.watermark,
             bytes_read=manifest.bytes_read,
             seconds=watch.seconds(),
-            schema_changes=tuple(as_fields(change) for change in manifest.schema_changes),
+            schema_changes=tuple(change_to_json(change) for change in manifest.schema_changes),
             checks=manifest.checks,
             resolution=plan.resolution,
             state={name: {"rows": ref.rows, "bytes": ref.size_bytes} for name, ref in manifest.state.items()},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from etl.checkpoint.folder import choose_lease, held, open_checkpoint
@@ -30,7 +30,9 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
         with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
             bind_sinks(checkpoint, pipeline.flow)
-            with closing(pipeline.source):
+            with ExitStack() as open_sources:
+                for source in pipeline.sources.values():
+                    open_sources.enter_context(closing(source))
                 yield Runner(pipeline, checkpoint, seam, reporter)
 
 

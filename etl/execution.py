@@ -11,14 +11,12 @@ from etl.flow import Flow
 from etl.model import SOURCE_ROW, BatchPlan
 from etl.state.plain import PlainTable
 from etl.transforms.contract import Moment, Stateful
-from etl.transforms.expectations import with_source_row
+from etl.transforms.source_rows import with_source_row
 from etl.watermark import Rule, Watermarks, advance, clocks_from_json, from_text
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.model import PlannedInput
-    from etl.schema_contract import Survey
     from etl.state.contract import State, StateChange, TableLayout
     from etl.transforms.contract import Transform
 
@@ -52,8 +50,9 @@ class Passage:
         """Return what reaches the sink of the rows of each source, to be consumed once."""
         self._sources = sources
         if self._ids and len(self._rules) > 1:
-            for chain in self._rules:
-                self._collect_clock(chain)
+            for chain in sorted(self._rules, key=MAIN.__eq__):  # the main one takes the others in
+                if self._source_of(chain) in sources:
+                    self._collect_clock(chain)
         rows, tally = self._run(MAIN)
         if self._flow.expectations is not None:
             return self._flow.expectations.apply(rows, self._plan, tally)
@@ -74,16 +73,21 @@ class Passage:
         """Return the rows of a chain after its first ``upto`` transforms, and the tally of what is behind them."""
         begin, rows, tally = self._collected.get(chain) or (0, self._begin(chain), self._tally)
         for step in steps_of_chain(self._flow, chain)[begin:upto]:
-            rows = self._step(step, rows, tally)
-            if getattr(step, "adds_rows", False) or id(step) in self._ids:
+            taken = [self._run(name) for name in getattr(step, "inputs", ())]
+            rows = self._step(step, rows, tuple(others for others, _ in taken), tally)
+            is_of_parts = any(behind.is_of_parts for _, behind in taken)
+            if is_of_parts or getattr(step, "adds_rows", False) or id(step) in self._ids:
                 tally = tally.of_parts()
         return rows, tally
 
-    def _begin(self, chain: str) -> pl.LazyFrame:
-        return with_batch(self._flow, self._sources[chain or self._flow.source_name], self._plan)
+    def _source_of(self, chain: str) -> str:
+        return chain or self._flow.source_name
 
-    def _step(self, step: Any, rows: pl.LazyFrame, tally: Tally) -> pl.LazyFrame:  # noqa: ANN401  one of three kinds
-        others = tuple(self._run(name)[0] for name in getattr(step, "inputs", ()))
+    def _begin(self, chain: str) -> pl.LazyFrame:
+        source = self._source_of(chain)
+        return with_batch(self._flow, self._sources[source], self._plan, source)
+
+    def _step(self, step: Any, rows: pl.LazyFrame, others: tuple[pl.LazyFrame, ...], tally: Tally) -> pl.LazyFrame:  # noqa: ANN401  one of three kinds
         if hasattr(step, "combine"):
             combined: pl.LazyFrame = step.combine(rows, others)
             return combined
@@ -164,14 +168,16 @@ def steps_of(flow: Flow) -> Sequence[Transform]:
 
 def keeps_source_row(flow: Flow) -> bool:
     """Tell whether a row may have to be kept as it came from its source."""
-    return any(getattr(step, "keeps_rows", False) for step in steps_of(flow))
+    own = [step for branch in flow.branches for step in branch.transforms]
+    return any(getattr(step, "keeps_rows", False) for step in (*steps_of(flow), *own))
 
 
-def with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan) -> pl.LazyFrame:
+def with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, source: str) -> pl.LazyFrame:
     """Return ``rows`` with the system columns that the batch gives, and the source's own row where one may need it."""
     given = rows.collect_schema().names()
     if keeps_source_row(flow):
-        rows = with_source_row(rows, [name for name in given if name not in flow.system])
+        own = [name for name in given if name not in flow.system]
+        rows = with_source_row(rows, own, source if flow.has_several else "")
     added = _of_batch(flow, plan, given)
     return rows.with_columns(**added) if added else rows
 
@@ -185,15 +191,3 @@ def _of_batch(flow: Flow, plan: BatchPlan, given: Sequence[str]) -> dict[str, pl
         "_ingested_at": pl.lit(plan.batch_at, dtype=pl.Datetime("us", "UTC")),
     }
     return {name: value for name, value in values.items() if name in flow.system and name not in given}
-
-
-def first_rows(
-    flow: Flow, planned: PlannedInput, plan: BatchPlan, known: Survey, tally: Tally | None = None
-) -> pl.LazyFrame:
-    """Return the transformed rows of a plan for looking at: nothing is known of earlier batches, nothing is staged.
-
-    The ``tally`` hears of rejected rows.
-    """
-    tally = tally or Tally()
-    reading = flow.source.read(planned, known, flow.system, tally)
-    return Passage(flow, plan, tally).rows({flow.source_name: reading.rows})

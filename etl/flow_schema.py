@@ -9,6 +9,7 @@ from etl.errors import ConfigError
 from etl.execution import MAIN, keeps_source_row, steps_of_chain
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, Schema
+from etl.transforms.source_rows import source_row_type
 
 if TYPE_CHECKING:
     import polars as pl
@@ -44,17 +45,19 @@ class FlowColumns:
 
     def _after(self, chain: str) -> pl.Schema:
         source = chain or self._flow.source_name
-        given = source_frame(self._flow, self._schemas[source])
+        given = source_frame(self._flow, self._schemas[source], source)
         for index, step in enumerate(steps_of_chain(self._flow, chain)):
             others = tuple(self._after(name) for name in getattr(step, "inputs", ()))
             self._inputs[id(step)] = (given, *others)
             try:
                 given = self._through(step, given, others)
             except ConfigError as exc:
-                block = f"sources.{chain}." if chain else ""
-                where = exc.where or f"{block}transforms[{index}].{step.label}"
-                raise ConfigError(exc.message, where=where, hint=exc.hint) from exc
+                raise ConfigError(exc.message, where=exc.where or self._place(chain, index), hint=exc.hint) from exc
         return given
+
+    def _place(self, chain: str, index: int) -> str:
+        place_of = next((each.place_of for each in self._flow.branches if each.name == chain), self._flow.place_of)
+        return place_of(index)
 
     def _through(self, step: Any, given: pl.Schema, others: tuple[pl.Schema, ...]) -> pl.Schema:  # noqa: ANN401  a transform
         import polars as pl
@@ -86,15 +89,16 @@ def _of_batch(flow: Flow) -> dict[str, pl.DataType]:
     }
 
 
-def source_frame(flow: Flow, schema: Schema) -> pl.Schema:
-    """Return the columns that transforms are given when the source has ``schema``."""
+def source_frame(flow: Flow, schema: Schema, source: str = "") -> pl.Schema:
+    """Return the columns that transforms are given when a source has ``schema``."""
     import polars as pl
 
     from etl.schema import to_polars
 
     types = _types()
     given = dict(to_polars({name: tree for name, tree in schema.items() if tree != "null"}))
-    row = {SOURCE_ROW: pl.Struct(given)} if keeps_source_row(flow) else {}
+    kind = source_row_type(pl.Schema(given), source if flow.has_several else "")
+    row = {SOURCE_ROW: kind} if keeps_source_row(flow) else {}
     return pl.Schema({**given, **{name: types[name] for name in flow.system}, **row})
 
 

@@ -62,8 +62,10 @@ class PlannedInput:
     """The part of a plan that belongs to one source.
 
     ``units`` is made and read by the source alone; written into the plan record as it is,
-    so that a restart reads exactly the same. ``files`` and ``size_bytes`` are for people. ``replaces`` are files whose
-    rows of earlier batches go with this one.
+    so that a restart reads exactly the same. Without units the source has nothing in this batch, and is not asked.
+    ``files`` and ``size_bytes`` are for people. ``replaces`` are files whose rows of earlier batches go with this one.
+    ``previous`` is the newest batch before this one in which the source has units (-1: none), None for the one right
+    before. ``is_retired``: the pipeline no longer has the source, whose place is kept.
     """
 
     span: Span
@@ -71,6 +73,8 @@ class PlannedInput:
     files: int = 0
     size_bytes: int = 0
     replaces: tuple[str, ...] = ()
+    previous: int | None = None
+    is_retired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +106,14 @@ class SchemaChange:
     """A column, or a field in it (dotted path), that a batch added to a reading schema or whose type it changed.
 
     ``before`` and ``after`` are None where there is none. ``file`` is where the reason was first seen, empty where no
-    file is (an edited declaration).
+    file is (an edited declaration). ``source`` is the source of the schema, empty where the pipeline has only one.
     """
 
     column: str
     before: TypeTree | None
     after: TypeTree | None
     file: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,3 +211,9 @@ class BatchResult:
 def as_fields(value: DataclassInstance) -> dict[str, Any]:
     """Return the fields of a value by name, as they are: nothing is copied."""
     return {each.name: getattr(value, each.name) for each in fields(value)}
+
+
+def change_to_json(change: SchemaChange) -> dict[str, Any]:
+    """Return a change of a schema as records keep it."""
+    fields_ = as_fields(change)
+    return fields_ if change.source else {name: value for name, value in fields_.items() if name != "source"}

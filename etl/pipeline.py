@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from etl.checkpoint.generations import records_of
@@ -17,7 +17,7 @@ from etl.transforms.contract import Transform
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """What rows pass through, where the progress is kept, and how much a batch takes.
+    """What rows pass through, where the progress is kept, and how much a batch takes of the main source.
 
     ``definition`` is the hash of what decides the results. ``checkpoint`` is the whole folder, of which the records of
     ``generation`` count. ``max_latency_s`` is how long a continuous run waits for a batch to fill.
@@ -39,8 +39,18 @@ class Pipeline:
 
     @property
     def source(self) -> Source:
-        """Where rows come from."""
+        """Where rows come from: the main source."""
         return self.flow.source
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The same and those beside it, by name."""
+        return self.flow.sources
+
+    @property
+    def limits(self) -> Mapping[str, ReadLimit]:
+        """How much of each source one batch takes."""
+        return {self.flow.source_name: self.limit, **{branch.name: branch.limit for branch in self.flow.branches}}
 
     @property
     def transforms(self) -> Sequence[Transform]:

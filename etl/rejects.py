@@ -34,6 +34,10 @@ TAIL = '{"is_tail": true}'
 """The context of what a file has grown by, and that cannot be read as a whole: the first part of the file went on."""
 
 
+SOURCE = "source"
+"""A column more of rejected rows: the source that each came from, where the pipeline has several."""
+
+
 def reject_schema() -> dict[str, Any]:
     """Return the columns of rejected rows, as Polars types.
 
@@ -72,7 +76,10 @@ class RejectedRows:
         self._held_bytes = 0
 
     def add(self, frame: pl.DataFrame) -> None:
-        """Take rows of ``reject_schema``. Raises QuarantineError where there are more than may be held."""
+        """Take rows of ``reject_schema``, perhaps with ``SOURCE``.
+
+        Raises QuarantineError where there are more than may be held.
+        """
         if not frame.height:
             return
         self._held_bytes += int(frame.estimated_size())
@@ -90,7 +97,7 @@ class RejectedRows:
         taken = []
         while self._frames:
             taken.append(self._frames.popleft())
-        return pl.concat([pl.DataFrame(schema=reject_schema()), *taken])
+        return pl.concat([pl.DataFrame(schema=reject_schema()), *taken], how="diagonal")
 
 
 WATERMARK = "_watermark"

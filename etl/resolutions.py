@@ -24,11 +24,11 @@ def is_refused(plan: BatchPlan, cause: EtlError) -> bool:
     return plan.resolution is not None and bool(plan.resolution["rows"]) and not isinstance(cause, _NOT_OF_THE_ROWS)
 
 
-def withdrawn(plan: BatchPlan, source: str, cause: EtlError) -> BatchPlan:
+def withdrawn(plan: BatchPlan, cause: EtlError) -> BatchPlan:
     """Return the plan of a batch that leaves the rows as they are, and says why. The pipeline can go on behind it."""
-    planned = plan.inputs[source]
+    empty = {name: replace(part, units=again_units()) for name, part in plan.inputs.items() if part.units}
     return replace(
         plan,
-        inputs={source: replace(planned, units=again_units())},
+        inputs={**plan.inputs, **empty},
         resolution={**(plan.resolution or {}), "rows": [], "refused": str(cause)},
     )

@@ -11,6 +11,8 @@ from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from etl.checkpoint.batch_log import BatchLog
     from etl.checkpoint.commit_log import CommitEntry
     from etl.checkpoint.folder import Checkpoint
@@ -38,16 +40,19 @@ class Standing:
         """Return where ``source`` stands after the newest committed batch, None before the first."""
         if self.plan is None:
             return None
-        span = self.plan.inputs[source].span
-        return span.end if self.step is Step.PLAN else span.start
+        planned = self.plan.inputs.get(source)
+        if planned is None:
+            return None
+        return (planned.span.end if self.step is Step.PLAN else planned.span.start) or None
 
     def known(self, source: str) -> Survey | None:
         """Return the reading schema of ``source`` after the newest committed batch, None before the first."""
         if self.plan is None:
             return None
-        if self.step is Step.PLAN and self.manifest is not None:
-            return Survey(self.manifest.source_schemas[source], frozenset(self.manifest.wide.get(source, ())))
-        schema = self.plan.schemas[source]
+        manifest = self.manifest
+        if self.step is Step.PLAN and manifest is not None and source in manifest.source_schemas:
+            return Survey(manifest.source_schemas[source], frozenset(manifest.wide.get(source, ())))
+        schema = self.plan.schemas.get(source)
         return None if schema is None else Survey(schema, frozenset(self.plan.wide.get(source, ())))
 
 
@@ -214,12 +219,71 @@ def _refuse_other_table(flow: Flow, entry: CommitEntry) -> None:
         )
 
 
-def restore_source(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> None:
-    """Hand the source every plan that its own ledger does not hold."""
-    folded = flow.source.folded_upto
+def restore_sources(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> None:
+    """Hand every source the plans in which it has units and that its own ledger does not hold.
+
+    Raises CheckpointError where a source seems to have been renamed.
+    """
+    if standing.plan is None:
+        return
+    refuse_renamed(flow, standing.plan, checkpoint.url)
     known = {standing.planned: standing.plan}
-    for batch_id, revision in standing.plan_revisions.items():
-        if folded is not None and batch_id <= folded:
-            continue
-        plan = known.get(batch_id) or checkpoint.plans.read(batch_id, revision)
-        flow.source.restore([(batch_id, plan.inputs[flow.source_name])])
+
+    def plan_of(batch_id: int) -> BatchPlan:
+        return known.get(batch_id) or checkpoint.plans.read(batch_id, standing.plan_revisions[batch_id])
+
+    for name, source in flow.sources.items():
+        for batch_id in _batches_of(name, standing, source.folded_upto, plan_of):
+            planned = plan_of(batch_id).inputs.get(name)
+            if planned is not None and planned.units:
+                source.restore([(batch_id, planned)])
+
+
+def _batches_of(
+    name: str, standing: Standing, folded: int | None, plan_of: Callable[[int], BatchPlan]
+) -> Iterable[int]:
+    """Return the batches after ``folded`` in which a source may have units, oldest first.
+
+    Where it has none in some of them, the plans say so, each of the one before: what is in between is not read.
+    """
+    first = -1 if folded is None else folded
+    newest = None if standing.plan is None else standing.plan.inputs.get(name)
+    if newest is not None and newest.units and newest.previous is None and standing.plan is not None:
+        others = standing.plan.inputs.keys() - {name}
+        if not others:
+            return [batch_id for batch_id in standing.plan_revisions if batch_id > first]
+    found: list[int] = []
+    batch_id = -1 if standing.plan is None else newest_of(standing.plan, name)
+    while batch_id > first:
+        planned = plan_of(batch_id).inputs.get(name)
+        if planned is None:
+            break
+        found.insert(0, batch_id)
+        batch_id = batch_id - 1 if planned.previous is None else planned.previous
+    return found
+
+
+def newest_of(plan: BatchPlan, name: str) -> int:
+    """Return the newest batch up to a plan in which a source has units, -1 for none."""
+    planned = plan.inputs.get(name)
+    if planned is None:
+        return -1
+    if planned.units:
+        return plan.batch_id
+    return plan.batch_id - 1 if planned.previous is None else planned.previous
+
+
+def refuse_renamed(flow: Flow, plan: BatchPlan, url: str) -> None:
+    """Refuse sources of which some are gone and some are new: one that was renamed would be read from its beginning.
+
+    Raises CheckpointError.
+    """
+    gone = [name for name, planned in plan.inputs.items() if name not in flow.sources and not planned.is_retired]
+    new = [name for name in flow.sources if name not in plan.inputs]
+    if gone and new:
+        raise CheckpointError(
+            f"source {', '.join(gone)} is gone and {', '.join(new)} is new: if it was renamed, all of it would be read "
+            "again",
+            where=url,
+            hint=f"keep the name `{gone[0]}` under `sources:`, or build the table anew: {refresh_command(flow.name)}",
+        )

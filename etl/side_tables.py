@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from etl.balance import Tally
 from etl.errors import QuarantineError
 from etl.flow import Flow
+from etl.intake import replaced
 from etl.model import BatchPlan, Revision, Schema, StagedFile
 from etl.rejects import PART
 from etl.sinks.late import ROLE as LATE
@@ -49,7 +50,7 @@ def _stage_rejects(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> S
         return Sides({}, {}, {})
     if plan.resolution is None:  # rows of the quarantine may go back to it, however many they are
         quarantine.check(tally.counts(), rejected)
-    staged = quarantine.stage(plan, attempt, rejected, frozenset(plan.inputs[flow.source_name].replaces))
+    staged = quarantine.stage(plan, attempt, rejected, replaced(plan))
     if staged is None:
         return Sides({}, {}, {})
     files, schema, revision = staged

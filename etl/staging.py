@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.balance import Tally, check_balance
+from etl.culprits import culprit
 from etl.errors import EtlError, SchemaDriftError, SinkError, UnreadableFileError
-from etl.execution import Passage, steps_of
+from etl.execution import Passage
 from etl.flow import Flow
+from etl.intake import Intake, replaced
 from etl.model import BatchPlan, Manifest
-from etl.schema_changes import schema_changes
-from etl.schema_contract import Survey
 from etl.side_tables import stage_sides
 from etl.sinks.contract import Edit
-from etl.transforms.blame import blamed, is_failure_of_polars, reason
+from etl.transforms.blame import is_failure_of_polars, reason
 from etl.watermark import clocks_to_json, to_text
-from etl.widening import has_columns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import polars as pl
 
     from etl.model import StateRef
-    from etl.sources.contract import Reading
+    from etl.schema_contract import Survey
     from etl.states import States
-    from etl.transforms.contract import Transform
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,70 +41,61 @@ def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str], states: 
     read as a whole, the whole batch is surveyed and read again, so that the result does not depend on which row came
     first. Raises SourceError, TransformError, QuarantineError, SinkError, BalanceError; nothing is published.
     """
-    planned = plan.inputs[flow.source_name]
-    known = known_at(flow, plan) or flow.source.survey(planned, None, plan.batch_at)
+    intake = Intake(flow, plan)
+    known = intake.begun()
     was_retried = False
     while True:
         try:
-            return Staged(_stage_once(Attempt(flow, plan, new_id(), states), known), was_retried)
+            return Staged(_stage_once(Attempt(intake, new_id(), states), known), was_retried)
         except (SchemaDriftError, UnreadableFileError):
-            found = flow.source.survey(planned, known, plan.batch_at)
+            found = intake.surveyed(known)
             if found == known:
                 raise
             known, was_retried = found, True
-
-
-def known_at(flow: Flow, plan: BatchPlan) -> Survey | None:
-    """Return what the plan says of its source's schema, None where the batch is to infer it."""
-    schema = plan.schemas[flow.source_name]
-    return None if schema is None else Survey(schema, frozenset(plan.wide.get(flow.source_name, ())))
-
-
-def as_planned(source: str, known: Survey | None) -> dict[str, Any]:
-    """Return what a plan says of the schema of its source: the reverse of ``known_at``."""
-    return {
-        "schemas": {source: None if known is None else known.schema},
-        "wide": {source: [] if known is None else sorted(known.wide)},
-    }
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt at a batch, by its name; what it stages lies under that name."""
 
-    flow: Flow
-    plan: BatchPlan
+    intake: Intake
     name: str
     states: States | None = None
 
-    def passage(self, tally: Tally) -> Passage:
-        """Return the walk of its rows through the transforms."""
-        return Passage(self.flow, self.plan, tally, None if self.states is None else self.states.opened)
+    @property
+    def flow(self) -> Flow:
+        """The pipeline."""
+        return self.intake.flow
+
+    @property
+    def plan(self) -> BatchPlan:
+        """The plan of the batch."""
+        return self.intake.plan
+
+    def passage(self, flow: Flow, tally: Tally) -> Passage:
+        """Return the walk of its rows through the transforms of ``flow``, the pipeline or a part of it."""
+        return Passage(flow, self.plan, tally, None if self.states is None else self.states.opened)
 
     def stage_states(self, passage: Passage) -> dict[str, StateRef]:
         """Stage what the transforms remember after it."""
         return {} if self.states is None else self.states.stage(self.plan.batch_id, self.name, passage.changes)
 
 
-def _stage_once(attempt: Attempt, known: Survey) -> Manifest:
+def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
     flow, plan = attempt.flow, attempt.plan
     tally = _tally(flow)
-    planned = plan.inputs[flow.source_name]
-    changes = schema_changes(plan.schemas[flow.source_name] or {}, known.schema, known.origins)
-    reading = flow.source.read(planned, known, flow.system, tally)
-    if not has_columns(known.schema):
-        if _is_empty(reading):
-            manifest = _without_rows(attempt, known, tally)
-            return replace(manifest, units={flow.source_name: reading.units}, bytes_read=reading.bytes_read)
-        tally = _tally(flow)
-        reading = flow.source.read(planned, known, flow.system, tally)
-    passage = attempt.passage(tally)
+    changes = attempt.intake.changes(known)
+    readings = attempt.intake.read(known, tally)
+    if readings.is_empty:
+        manifest = _without_rows(attempt, known, tally)
+        return replace(manifest, units=readings.units, bytes_read=readings.bytes_read)
+    passage = attempt.passage(readings.flow, tally)
     try:
-        rows = passage.rows({flow.source_name: reading.rows})
+        rows = passage.rows(readings.rows)
         may_widen = any(change.before is not None for change in changes)
         table_schema = flow.sink.prepare(rows.collect_schema(), may_widen=may_widen)
         files = flow.sink.stage(plan.batch_id, attempt.name, rows, tally)
-        old, revision = flow.sink.revise(plan.batch_id, attempt.name, Edit(table_schema, frozenset(planned.replaces)))
+        old, revision = flow.sink.revise(plan.batch_id, attempt.name, Edit(table_schema, replaced(plan)))
         counts, by_file = _balanced(flow, plan, tally)
         sides = stage_sides(flow, plan, attempt.name, tally)
         state = attempt.stage_states(passage)
@@ -122,13 +109,13 @@ def _stage_once(attempt: Attempt, known: Survey) -> Manifest:
         attempt=attempt.name,
         tables={"main": (*files, *old), **sides.tables},
         table_schemas={"main": table_schema, **sides.schemas},
-        source_schemas={flow.source_name: known.schema},
+        source_schemas={name: survey.schema for name, survey in known.items()},
         rows=counts,
-        units={flow.source_name: reading.units},
+        units=readings.units,
         watermark=to_text(after.at_us),
-        bytes_read=reading.bytes_read,
+        bytes_read=readings.bytes_read,
         revisions={**({} if revision is None else {"main": revision}), **sides.revisions},
-        wide={flow.source_name: sorted(known.wide | reading.wide)},
+        wide=readings.wide(known),
         schema_changes=changes,
         files=by_file,
         checks=tally.failed(),
@@ -143,14 +130,7 @@ def _tally(flow: Flow) -> Tally:
     return tally
 
 
-def _is_empty(reading: Reading) -> bool:
-    """Tell whether an input has no row that could be kept; reads it to its end."""
-    import polars as pl
-
-    return not reading.rows.select(pl.len()).collect().item()
-
-
-def _without_rows(attempt: Attempt, known: Survey, tally: Tally) -> Manifest:
+def _without_rows(attempt: Attempt, known: Mapping[str, Survey], tally: Tally) -> Manifest:
     """Return the manifest of a batch without a row, and before any column is known: nothing for the table to have."""
     flow, plan = attempt.flow, attempt.plan
     counts, by_file = _balanced(flow, plan, tally)
@@ -160,7 +140,8 @@ def _without_rows(attempt: Attempt, known: Survey, tally: Tally) -> Manifest:
         attempt=attempt.name,
         tables=sides.tables,
         table_schemas=sides.schemas,
-        source_schemas={flow.source_name: known.schema},
+        source_schemas={name: survey.schema for name, survey in known.items()},
+        wide={name: sorted(survey.wide) for name, survey in known.items() if survey.wide},
         rows=counts,
         watermark=plan.watermark,
         revisions=sides.revisions,
@@ -183,16 +164,14 @@ def _balanced(flow: Flow, plan: BatchPlan, tally: Tally) -> tuple[dict[str, int]
     return counts, by_file
 
 
-def _explained(error: BaseException, attempt: Attempt, known: Survey) -> EtlError:
+def _explained(error: BaseException, attempt: Attempt, known: Mapping[str, Survey]) -> EtlError:
     """Return a failure of the whole query as that of the transform it comes from, or of the sink."""
-    flow = attempt.flow
 
-    def rows_after(steps: Sequence[Transform]) -> pl.LazyFrame:
-        reading = flow.source.read(attempt.plan.inputs[flow.source_name], known, flow.system, Tally())
-        trimmed = replace(attempt, flow=replace(flow, transforms=steps, expectations=None))
-        return trimmed.passage(Tally()).rows({flow.source_name: reading.rows})
+    def flowed(flow: Flow) -> pl.LazyFrame:
+        return attempt.passage(flow, Tally()).rows(attempt.intake.read(known, Tally()).rows)
 
-    found = blamed(error, steps_of(flow), rows_after)
+    readings = attempt.intake.read(known, Tally())
+    found = culprit(error, readings.flow, [name for name in readings.rows if name != attempt.flow.source_name], flowed)
     if isinstance(found, EtlError):
         return found
-    return SinkError(reason(found), where=flow.sink.table, hint="look at the rows: etl preview")
+    return SinkError(reason(found), where=attempt.flow.sink.table, hint="look at the rows: etl preview")

@@ -102,7 +102,8 @@ def crash_at(effect: int | str, failure: Failure = "kill_before") -> FailingSeam
 def memory_pipeline(source: Source, sink: Sink, checkpoint: Storage, **changes: Any) -> Pipeline:  # noqa: ANN401
     """Return a pipeline wired by hand: no transforms, one unit a batch, unless ``changes`` say otherwise.
 
-    ``changes``: ``transforms``, ``expectations``, ``quarantine``, ``contract``, ``system``, ``limit``, ``definition``.
+    ``changes``: ``transforms``, ``expectations``, ``quarantine``, ``contract``, ``system``, ``limit``, ``definition``,
+    ``branches`` (``etl.flow.Branch``: further sources).
     """
     flow = Flow(
         "test",
@@ -114,6 +115,7 @@ def memory_pipeline(source: Source, sink: Sink, checkpoint: Storage, **changes: 
         changes.get("expectations"),
         changes.get("quarantine"),
         changes.get("contract", EVOLVE),
+        branches=changes.get("branches", ()),
     )
     limit = changes.get("limit", ReadLimit(max_files=1))
     return Pipeline(

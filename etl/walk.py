@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import inf
 from typing import TYPE_CHECKING
 
 from etl.checkpoint.recovery import Step
@@ -12,15 +11,14 @@ from etl.committing import Publication, with_settled
 from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
 from etl.execution import clock_rules, stateful_steps
 from etl.flow import Flow
-from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput, Span
+from etl.inlets import Inlets
+from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput
 from etl.progress import Stopwatch
 from etl.resolutions import is_refused, withdrawn
-from etl.resumption import Standing, newest_manifests, restore_source, take_stock
-from etl.schema_contract import Survey
-from etl.staging import as_planned, known_at, stage_batch
+from etl.resumption import Standing, newest_manifests, restore_sources, take_stock
+from etl.staging import stage_batch
 from etl.states import States
 from etl.watermark import Watermarks, clocks_from_json, clocks_to_json, from_text, to_text
-from etl.widening import carried_on
 
 if TYPE_CHECKING:
     from etl.checkpoint.folder import Checkpoint
@@ -42,14 +40,13 @@ class Runner:
         self._checkpoint = checkpoint
         self._seam = seam
         self._reporter = reporter
-        self._known: Survey | None = carried_on(pipeline.source.declared_schema, None, pipeline.flow.contract)
+        self._inlets = Inlets(pipeline)
         self._publication = Publication(pipeline, checkpoint, seam)
         self._states = States(
             list(stateful_steps(self._flow)), checkpoint.storage.at("state"), seam, pipeline.project.memory_bytes
         )
         self._watermarks = Watermarks()
         self._next_id = 0
-        self._after: dict[str, Json] | None = None
         self._has_stray_files = False
         self._tended_for = -1
 
@@ -60,10 +57,7 @@ class Runner:
 
     def has_full_batch(self) -> bool:
         """Tell whether as much waits as one batch takes. Looks, takes nothing."""
-        limit = self._pipeline.limit
-        found = self._pipeline.source.latest(self._after, limit)
-        is_large = found is not None and found.size_bytes >= (limit.max_bytes or inf)
-        return is_large or (found is not None and found.files >= (limit.max_files or inf))
+        return self._inlets.has_full_batch()
 
     @property
     def awaits_refresh(self) -> bool:
@@ -77,12 +71,12 @@ class Runner:
         """
         self._checkpoint.sweep()
         standing = take_stock(self._checkpoint, self._flow, mend=True)
-        restore_source(self._checkpoint, self._flow, standing)
+        restore_sources(self._checkpoint, self._flow, standing)
         self._go_on_from(standing)
         if standing.plan is None:
             return None
         if standing.step is Step.PLAN:
-            self._acknowledge(standing.plan)  # the last run may have ended between the commit entry and this
+            self._inlets.acknowledge(standing.plan)  # the last run may have ended between the commit entry and this
             return None
         self._reporter.noted(self._pipeline.name, f"batch {standing.planned}: {standing.step.value}")
         self._has_stray_files = True
@@ -98,10 +92,9 @@ class Runner:
 
     def _go_on_from(self, standing: Standing) -> None:
         self._next_id = standing.committed + 1
-        self._after = standing.offset(self._flow.source_name)
-        before = standing.known(self._flow.source_name)
-        self._known = carried_on(self._pipeline.source.declared_schema, before, self._flow.contract)
-        self._publication.recorded = None if before is None else before.schema
+        self._inlets.stand_at(standing)
+        before = {name: standing.known(name) for name in self._flow.sources}
+        self._publication.recorded = {name: known.schema for name, known in before.items() if known is not None}
         if standing.committed >= 0:
             self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
         if clock_rules(self._flow) or self._states.names:
@@ -117,37 +110,34 @@ class Runner:
         """Amend a plan that nothing was staged for and whose pipeline was edited since."""
         if standing.manifest is not None or plan.definition == self._pipeline.definition:
             return plan
-        name = self._flow.source_name
-        known = carried_on(self._pipeline.source.declared_schema, known_at(self._flow, plan), self._flow.contract)
-        amended = replace(plan, definition=self._pipeline.definition, **as_planned(name, known))
+        amended = replace(self._inlets.replanned(plan), definition=self._pipeline.definition)
         return self._amend(amended, "the pipeline was edited before anything was staged")
 
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
-        planned = self._pipeline.source.latest(self._after, self._pipeline.limit)
+        inputs = self._inlets.next(self._next_id)
         self._tell_notes()
-        if planned is None:
+        if inputs is None:
             return None
-        plan = self._plan_of(planned)
+        plan = self._plan_of(inputs)
         self._add_plan(plan)
-        self._pipeline.source.accept(plan.batch_id, planned)
+        self._inlets.accept(plan)
         return plan
 
     def _tell_notes(self) -> None:
-        """Tell what the source noticed: input that is lost, or that is back."""
-        take_notes: Callable[[], Iterable[str]] = getattr(self._pipeline.source, "take_notes", tuple)
-        for note in take_notes():
+        """Tell what the sources noticed: input that is lost, or that is back."""
+        for note in self._inlets.notes():
             self._reporter.noted(self._pipeline.name, note)
 
-    def _plan_of(self, planned: PlannedInput) -> BatchPlan:
+    def _plan_of(self, inputs: Mapping[str, PlannedInput]) -> BatchPlan:
         return BatchPlan(
             batch_id=self._next_id,
             batch_at=self._seam.now(),
-            inputs={self._flow.source_name: planned},
+            inputs=inputs,
             definition=self._pipeline.definition,
             watermark=to_text(self._watermarks.at_us),
             clocks=clocks_to_json(self._watermarks.clocks),
-            **as_planned(self._flow.source_name, self._known),
+            **self._inlets.planned_schemas(),
         )
 
     def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
@@ -175,14 +165,13 @@ class Runner:
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, watch)
 
-    def run_resolution(self, resolution: Mapping[str, Json], units: Mapping[str, Json]) -> BatchResult:
-        """Plan and carry out a batch that deals with rows of the quarantine: ``units`` are those that are read again.
+    def run_resolution(self, resolution: Mapping[str, Json], units: Mapping[str, Mapping[str, Json]]) -> BatchResult:
+        """Plan and carry out a batch that deals with rows of the quarantine: what is read again, by source.
 
-        The source stays where it is.
+        Every source stays where it is.
         """
         watch = Stopwatch(self._seam)
-        end = self._after or {}
-        plan = replace(self._plan_of(PlannedInput(Span(self._after, end), dict(units))), resolution=resolution)
+        plan = replace(self._plan_of(self._inlets.again(self._next_id, units)), resolution=resolution)
         self._add_plan(plan)
         watch.lap("plan")
         self._reporter.planned(self._pipeline.name, plan)
@@ -211,14 +200,14 @@ class Runner:
                 if amendments == _MAX_AMENDMENTS:
                     raise
                 amendments += 1
-                refreshed = self._pipeline.source.refresh(plan.inputs[self._flow.source_name], exc)
+                refreshed = self._inlets.refreshed(plan, exc)
                 self._tell_notes()
-                plan = self._amend(replace(plan, inputs={self._flow.source_name: refreshed}), str(exc.message))
+                plan = self._amend(refreshed, str(exc.message))
             except EtlError as exc:
                 if not is_refused(plan, exc) or plan.batch_id in self._checkpoint.manifests.log.revisions():
                     raise  # with a manifest, a table may have the batch already
                 self._has_stray_files = True
-                plan = self._amend(withdrawn(plan, self._flow.source_name, exc), f"its rows stay: {exc.message}")
+                plan = self._amend(withdrawn(plan, exc), f"its rows stay: {exc.message}")
             else:
                 self._has_stray_files |= staged.was_retried
                 return plan, staged.manifest
@@ -268,9 +257,10 @@ class Runner:
     def _settle(self, plan: BatchPlan, manifest: Manifest) -> None:
         """Do what follows a commit; losing it loses nothing. Only from the highest epoch."""
         self._checkpoint.epochs.check()
-        self._acknowledge(plan)
+        self._inlets.acknowledge(plan)
+        self._inlets.settle(plan, manifest)
         if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
-            self._pipeline.source.fold(plan.batch_id)
+            self._inlets.fold(plan.batch_id)
         if self._has_stray_files:
             for role, sink in self._flow.sinks.items():
                 sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
@@ -280,21 +270,15 @@ class Runner:
         if plan.batch_id % self._states.kept_batches == self._states.kept_batches - 1:
             self._states.collect()
         self._next_id = plan.batch_id + 1
-        self._after = plan.inputs[self._flow.source_name].span.end
-        name = self._flow.source_name
-        self._known = Survey(manifest.source_schemas[name], frozenset(manifest.wide.get(name, ())))
-
-    def _acknowledge(self, plan: BatchPlan) -> None:
-        self._pipeline.source.acknowledge(plan.batch_id, plan.inputs[self._flow.source_name])
 
     def idle(self) -> None:
-        """Do upkeep that is off the hot path: fold the source's ledger, summarise the table's log."""
+        """Do upkeep that is off the hot path: fold the ledgers of the sources, summarise the table's log."""
         if self._next_id == self._tended_for:
             return
         self._tended_for = self._next_id
         self._checkpoint.epochs.check()
         if self._next_id > 0:
-            self._pipeline.source.fold(self._next_id - 1)
+            self._inlets.fold(self._next_id - 1)
         self._states.collect()
         for sink in self._flow.sinks.values():
             sink.tend()

@@ -62,6 +62,27 @@ def _common(old: str, found: str) -> str | None:
     return "float64" if {old, found} == _NUMBERS else None
 
 
+def common_type(one: TypeTree, other: TypeTree) -> TypeTree | None:
+    """Return the type that holds every value of both exactly, None where there is none.
+
+    >>> common_type("int32", "int64"), common_type({"list": "null"}, {"list": "date"}), common_type("int64", "float64")
+    ('int64', {'list': 'date'}, None)
+    """
+    if is_list(one) and is_list(other):
+        item = common_type(one["list"], other["list"])
+        return None if item is None else {"list": item}
+    if is_struct(one) and is_struct(other):
+        theirs = other["struct"]
+        fields = {name: common_type(tree, theirs.get(name, "null")) for name, tree in one["struct"].items()}
+        known = {name: tree for name, tree in ({**theirs, **fields}).items() if tree is not None}
+        return {"struct": known} if None not in fields.values() else None
+    if "null" in (one, other):
+        return other if one == "null" else one
+    if not (isinstance(one, str) and isinstance(other, str)):
+        return None
+    return other if is_lossless(one, other) else one if is_lossless(other, one) else None
+
+
 def is_lossless(found: str, known: str) -> bool:
     """Tell whether every value of the scalar type ``found`` is one of ``known``: as itself or a wider number."""
     if found in (known, "null"):

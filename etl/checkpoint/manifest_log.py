@@ -6,7 +6,7 @@ from typing import Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.errors import RecordExistsError
-from etl.model import Manifest, Revision, SchemaChange, StagedFile, StateRef, as_fields
+from etl.model import Manifest, Revision, SchemaChange, StagedFile, StateRef, as_fields, change_to_json
 
 
 class ManifestLog:
@@ -39,7 +39,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     del body["batch_id"], body["attempt"]
     tables = {role: [as_fields(file) for file in files] for role, files in manifest.tables.items()}
     revisions = {role: as_fields(revision) for role, revision in manifest.revisions.items()}
-    changes = [as_fields(change) for change in manifest.schema_changes]
+    changes = [change_to_json(change) for change in manifest.schema_changes]
     body |= {"tables": tables, "revisions": revisions, "schema_changes": changes}
     body["state"] = {name: as_fields(ref) for name, ref in manifest.state.items()}
     return {key: value for key, value in body.items() if value or key not in ("clocks", "state")}

@@ -50,6 +50,8 @@ def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
                 "wide": plan.wide.get(name, []),
                 "units": planned.units,
                 **({"replaces": list(planned.replaces)} if planned.replaces else {}),
+                **({} if planned.previous is None else {"previous": planned.previous}),
+                **({"retired": True} if planned.is_retired else {}),
             }
             for name, planned in plan.inputs.items()
         },
@@ -69,6 +71,8 @@ def plan_from_json(batch_id: int, body: dict[str, Any]) -> BatchPlan:
                 part["files"],
                 part["size_bytes"],
                 tuple(part.get("replaces", ())),
+                part.get("previous"),
+                part.get("retired", False),
             )
             for name, part in inputs.items()
         },

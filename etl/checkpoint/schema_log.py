@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import RecordExistsError
-from etl.model import Schema, SchemaChange, as_fields
+from etl.model import Schema, SchemaChange, change_to_json
 
 if TYPE_CHECKING:
     from etl.checkpoint.batch_log import BatchLog
@@ -24,7 +24,7 @@ class SchemaVersion:
 
 
 class SchemaLog:
-    """The schema versions, ``schemas/``, numbered from 0."""
+    """The schema versions of all sources, ``schemas/``, numbered from 0."""
 
     def __init__(self, log: BatchLog) -> None:
         self.log = log
@@ -34,16 +34,16 @@ class SchemaLog:
 
         ``found.version`` is not looked at. Called by the runner between manifest and commit.
         """
-        newest = max(self.log.revisions(), default=-1)
-        if newest >= 0:
-            last = self.read(newest)
-            if last.batch_id >= found.batch_id or last.schema == found.schema:
-                return
+        versions = self.log.revisions()
+        newest = max(versions, default=-1)
+        last = next((each for each in map(self.read, sorted(versions)[::-1]) if each.source == found.source), None)
+        if last is not None and (last.batch_id >= found.batch_id or last.schema == found.schema):
+            return
         body = {
             "batch": found.batch_id,
             "source": found.source,
             "schema": found.schema,
-            "changes": [as_fields(change) for change in found.changes],
+            "changes": [change_to_json(change) for change in found.changes],
         }
         try:
             self.log.add(newest + 1, body, epoch=epoch, attempt=attempt)

@@ -1,12 +1,16 @@
-"""The transforms of a pipeline file, made in order, each told what stands before it."""
+"""The transforms of a pipeline file and of its sources, made in order, each told what stands before it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from etl.config.building import built, fault_at
 from etl.config.faults import ConfigFaults
 from etl.config.registries import registered
+from etl.config.source_blocks import names_taken
 from etl.config.specification import PipelineSpec, TransformSpec
 from etl.errors import ConfigError
 from etl.project import Project
@@ -14,24 +18,54 @@ from etl.transforms.contract import TransformSite
 from etl.transforms.watermark import Watermark
 
 
-def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[Any, ...]:
-    """Return the transforms, each told what stands before it."""
-    made: list[Any] = []
+def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
+    """Return the transforms that the main rows pass through, and the own ones of each source, the main one first."""
     stateful = [step.index for step in spec.transforms if is_stateful(registered("transforms", step.key))]
-    for step in spec.transforms:
-        clocks = [each.column for each in made if isinstance(each, Watermark)]
-        if step.key == "watermark" and any(is_stateful(each) for each in made):
-            fault = ConfigError("stands behind a stateful transform", hint="put it before the first of them")
-            raise ConfigFaults([fault_at(spec, ("transforms", step.index, step.key), fault)])
-        site = TransformSite(
-            project.folder,
-            step.index,
-            has_watermark=bool(clocks),
-            is_whole=_is_whole(spec) and step.index == max(stateful, default=-1),
-            time_column=clocks[-1] if clocks else "",
-        )
-        made.append(_transform(spec, step, site))
-    return tuple(made)
+    chains = _Chains(spec, project.folder, max(stateful, default=-1) if _is_whole(spec) else -1)
+    own = [chains.wired(source.transforms, is_main=source is spec.source) for source in spec.sources]
+    chains.clocks = {source.name: _clocks(made) for source, made in zip(spec.sources, own, strict=True)}
+    return chains.wired(spec.transforms, own[0], is_main=True), own
+
+
+@dataclass(slots=True)
+class _Chains:
+    """The lists of transforms of a pipeline file. ``whole`` is the place of the one whose whole result the sink takes.
+
+    ``clocks`` are the columns of the watermarks of each source's own transforms, once they are wired.
+    """
+
+    spec: PipelineSpec
+    folder: Path
+    whole: int
+    clocks: Mapping[str, list[str]] = field(default_factory=dict)
+
+    def wired(
+        self, steps: Sequence[TransformSpec], before: tuple[Any, ...] = (), *, is_main: bool = False
+    ) -> tuple[Any, ...]:
+        """Return transforms that come behind ``before``, each told what stands before it, and those before it."""
+        made = list(before)
+        taken: list[str] = []
+        for step in steps:
+            if step.key == "watermark" and any(is_stateful(each) for each in made):
+                fault = ConfigError("stands behind a stateful transform", hint="put it before the first of them")
+                raise ConfigFaults([fault_at(self.spec, step.location, fault)])
+            taken += [column for name in names_taken(step) for column in self.clocks.get(name, ())]
+            clocks = [*taken, *_clocks(made)]
+            site = TransformSite(
+                self.folder,
+                step.index,
+                step.source,
+                has_watermark=bool(clocks),
+                is_whole=not step.source and step.index == self.whole,
+                time_column=clocks[-1] if clocks else "",
+                is_main=is_main,
+            )
+            made.append(_transform(self.spec, step, site))
+        return tuple(made)
+
+
+def _clocks(made: Sequence[Any]) -> list[str]:
+    return [each.column for each in made if isinstance(each, Watermark)]
 
 
 def is_stateful(step: Any) -> bool:  # noqa: ANN401  a transform, or its class
@@ -44,5 +78,4 @@ def _is_whole(spec: PipelineSpec) -> bool:
 
 
 def _transform(spec: PipelineSpec, step: TransformSpec, site: TransformSite) -> Any:  # noqa: ANN401  a Transform
-    location = ("transforms", step.index, step.key)
-    return built(spec, location, lambda: registered("transforms", step.key)(step.options, site))
+    return built(spec, step.location, lambda: registered("transforms", step.key)(step.options, site))

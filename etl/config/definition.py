@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from etl.config.interpolation import texts
-from etl.config.specification import PipelineSpec, TransformSpec, dumped
+from etl.config.specification import PipelineSpec, SourceSpec, TransformSpec, dumped
 from etl.project import Project
 from etl.schema_contract import EVOLVE, STRICT
 from etl.secrets import mask_values
@@ -23,14 +24,32 @@ def definition_hash(spec: PipelineSpec, project: Project) -> str:
     Options that have their default do not count, nor do names, descriptions, triggers and limits. Secrets go in masked.
     """
     definition = {
-        "source": [spec.source.type, dumped(spec.source.options), _ordered(spec.source.schema)],
-        "transforms": [[step.key, dumped(step.options), _python_digests(step, project)] for step in spec.transforms],
+        **_sources(spec, project),
+        "transforms": _steps(spec.transforms, project),
         "sink": [spec.sink.type, dumped(spec.sink.options)],
         **_rules(spec),
     }
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     masked = mask_values(canonical, spec.document.secrets)
     return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _sources(spec: PipelineSpec, project: Project) -> dict[str, Any]:
+    """Return what decides which rows come in: of the only source as always, of several each with its name."""
+    if spec.source.location == ("source",):
+        return {"source": _source(spec.source)}
+    several = [
+        [each.name, *_source(each), asdict(each.contract), _steps(each.transforms, project)] for each in spec.sources
+    ]
+    return {"sources": several}
+
+
+def _source(source: SourceSpec) -> list[Any]:
+    return [source.type, dumped(source.options), _ordered(source.schema)]
+
+
+def _steps(steps: Sequence[TransformSpec], project: Project) -> list[Any]:
+    return [[step.key, dumped(step.options), _python_digests(step, project)] for step in steps]
 
 
 def _rules(spec: PipelineSpec) -> dict[str, Any]:

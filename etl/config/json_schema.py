@@ -40,10 +40,19 @@ def _pipeline_schema() -> dict[str, Any]:
         blocks[kind].append(
             _single_key(name, part) if kind == "transforms" else _typed(name, part, common if kind == "sources" else {})
         )
+    transforms = {"type": "array", "items": {"anyOf": blocks["transforms"]}}
     root["properties"]["source"] = {"anyOf": blocks["sources"]}
+    root["properties"]["sources"] |= {"anyOf": [_several(blocks["sources"], transforms)]}
     root["properties"]["sink"] = {"anyOf": blocks["sinks"]}
-    root["properties"]["transforms"] = {"type": "array", "items": {"anyOf": blocks["transforms"]}}
+    root["properties"]["transforms"] = transforms
+    root["oneOf"] = [{"required": ["source"]}, {"required": ["sources"]}]
     return {"$schema": _DIALECT, **root, "$defs": parts}
+
+
+def _several(blocks: list[dict[str, Any]], transforms: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of sources by name, each of which may have transforms of its own."""
+    own = [{**block, "properties": {**block["properties"], "transforms": transforms}} for block in blocks]
+    return {"type": "object", "minProperties": 1, "additionalProperties": {"anyOf": own}}
 
 
 def _typed(name: str, options: Mapping[str, Any], common: Mapping[str, Any]) -> dict[str, Any]:

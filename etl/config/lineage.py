@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 
-from etl.config.specification import PipelineSpec
+from etl.config.faults import Location
+from etl.config.specification import PipelineSpec, SourceSpec
 from etl.project import CHECKPOINTS, Project
 
 _MAGIC = re.compile(r"[*?\[{]")
@@ -38,23 +39,30 @@ def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
 
 
 def _reads(spec: PipelineSpec, folder: str) -> bool:
-    return any(overlaps(pattern, folder) for pattern in spec.reads)
+    return any(_may_read(source, folder) for source in spec.sources)
+
+
+def _may_read(source: SourceSpec, folder: str) -> bool:
+    return any(overlaps(pattern, folder) for pattern in source.reads)
 
 
 def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
     checkpoints = f"{project.lake}/{CHECKPOINTS}"
-    if _reads(spec, checkpoints):
-        _fault(spec, "source", f"reads the lake's checkpoints ({CHECKPOINTS})")
-    if _reads(spec, spec.sink.url):
-        _fault(spec, "source", f"reads what the sink writes ({spec.sink.table}): the pipeline would feed itself")
-    elif _reads(spec, spec.sink.quarantine_url):
-        _fault(spec, "source", f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back")
+    for source in spec.sources:
+        if _may_read(source, checkpoints):
+            _fault(spec, source.location, f"reads the lake's checkpoints ({CHECKPOINTS})")
+        if _may_read(source, spec.sink.url):
+            message = f"reads what the sink writes ({spec.sink.table}): the pipeline would feed itself"
+            _fault(spec, source.location, message)
+        elif _may_read(source, spec.sink.quarantine_url):
+            message = f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back"
+            _fault(spec, source.location, message)
     if _overlay(spec.sink.url, checkpoints):
-        _fault(spec, "sink", f"writes over the lake's checkpoints ({CHECKPOINTS})")
+        _fault(spec, ("sink",), f"writes over the lake's checkpoints ({CHECKPOINTS})")
     elif _overlay(spec.sink.quarantine_url, checkpoints):
-        _fault(spec, "quarantine", f"writes over the lake's checkpoints ({CHECKPOINTS})")
+        _fault(spec, ("quarantine",), f"writes over the lake's checkpoints ({CHECKPOINTS})")
     if _overlay(spec.sink.quarantine_url, spec.sink.url):
-        _fault(spec, "quarantine", f"{spec.sink.quarantine} is not beside the sink's table {spec.sink.table}")
+        _fault(spec, ("quarantine",), f"{spec.sink.quarantine} is not beside the sink's table {spec.sink.table}")
 
 
 def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:
@@ -71,9 +79,9 @@ def _check_tables(first: PipelineSpec, second: PipelineSpec, theirs: str, ours: 
     """Note, and tell, that a table of ``second`` is one of ``first``, or lies in it or around it."""
     (other, one), (table, two) = _table(first, theirs), _table(second, ours)
     if one == two:
-        _fault(second, ours, f"{table} is written by {first.document.file} too")
+        _fault(second, (ours,), f"{table} is written by {first.document.file} too")
     elif _overlay(one, two):
-        _fault(second, ours, f"{table} and {other} ({first.document.file}) lie one in the other")
+        _fault(second, (ours,), f"{table} and {other} ({first.document.file}) lie one in the other")
     return _overlay(one, two)
 
 
@@ -90,14 +98,23 @@ def _check_cycle(specs: Sequence[PipelineSpec]) -> None:
     except CycleError as exc:
         circle: list[str] = exc.args[1][::-1]
         last = next(spec for spec in specs if spec.name == circle[0])
-        _fault(last, "source", f"a cycle of pipelines, each reading the table of the next: {' -> '.join(circle)}")
+        before = next(spec for spec in specs if spec.name == circle[1])
+        source = next((each for each in last.sources if _takes_from(each, before)), last.source)
+        _fault(
+            last, source.location, f"a cycle of pipelines, each reading the table of the next: {' -> '.join(circle)}"
+        )
 
 
-def _fault(spec: PipelineSpec, block: str, message: str) -> None:
+def _takes_from(source: SourceSpec, other: PipelineSpec) -> bool:
+    return _may_read(source, other.sink.url) or _may_read(source, other.sink.quarantine_url)
+
+
+def _fault(spec: PipelineSpec, block: Location, message: str) -> None:
     """Note a fault at what the block reads or writes; a quarantine that is not named goes with the sink."""
-    block = "sink" if block == "quarantine" and ("quarantine", "table") not in spec.document.values else block
-    keys = [(block, key) for key in ("path", "include", "table") if (block, key) in spec.document.values]
-    spec.document.fault(keys[0] if keys else (block,), message)
+    is_unnamed = block == ("quarantine",) and ("quarantine", "table") not in spec.document.values
+    block = ("sink",) if is_unnamed else block
+    keys = [(*block, key) for key in ("path", "include", "table") if (*block, key) in spec.document.values]
+    spec.document.fault(keys[0] if keys else block, message)
 
 
 def is_inside(url: str, folder: str) -> bool:

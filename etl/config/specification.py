@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
+from etl.config.faults import Location
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
 from etl.options import DurationS, Options, SizeBytes
@@ -87,12 +88,18 @@ class QuarantineOptions(Options):
 
 
 class PipelineFile(Options):
-    """The fixed part of a pipeline file; ``source``, ``transforms`` and ``sink`` are looked into by their ``type``."""
+    """The fixed part of a pipeline file; what has a ``type`` is looked into by it.
+
+    Exactly one of ``source`` and ``sources`` is given.
+    """
 
     version: Version = 1
     name: str | None = None
     description: str = ""
-    source: dict[str, Any]
+    source: dict[str, Any] | None = None
+    sources: dict[str, dict[str, Any]] | None = Field(
+        default=None, min_length=1, description="several, by name; the first is the main one, transforms take in others"
+    )
     transforms: list[dict[str, Any]] = Field(default_factory=list)
     sink: dict[str, Any]
     trigger: TriggerName = "available_now"
@@ -149,24 +156,38 @@ class SinkCommon(Options):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceSpec:
-    """A validated ``source:``; ``schema`` is None where it is to be inferred."""
+class TransformSpec:
+    """A validated entry of ``transforms:``; ``index`` is its place in the list, which may be a source's own."""
 
+    key: str
+    options: Options
+    index: int
+    source: str = ""
+
+    @property
+    def location(self) -> Location:
+        """Its place in the file."""
+        block = ("sources", self.source) if self.source else ()
+        return (*block, "transforms", self.index, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """A validated ``source:``, or one of ``sources:``; ``schema`` is None where it is to be inferred.
+
+    ``location`` is its place in the file. ``transforms`` are its own, ``reads`` what it reads, whole.
+    """
+
+    name: str
+    location: Location
     type: str
     options: Options
     schema: Schema | None = None
     limit: ReadLimit = DEFAULT_LIMIT
     max_latency_s: float = 0.0
     contract: SchemaContract = EVOLVE
-
-
-@dataclass(frozen=True, slots=True)
-class TransformSpec:
-    """A validated entry of ``transforms:``; ``index`` is its place in the list."""
-
-    key: str
-    options: Options
-    index: int
+    transforms: tuple[TransformSpec, ...] = ()
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,19 +210,36 @@ class SinkSpec:
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpec:
-    """A pipeline file, read and validated. ``document`` knows the positions, for faults found later."""
+    """A pipeline file, read and validated. ``document`` knows the positions, for faults found later.
+
+    The first of the ``sources`` is the main one.
+    """
 
     name: str
-    source: SourceSpec
+    sources: tuple[SourceSpec, ...]
     transforms: tuple[TransformSpec, ...]
     sink: SinkSpec
     path: Path
     description: str = ""
     trigger: TriggerName = "available_now"
-    reads: tuple[str, ...] = ()
     expect: tuple[ExpectationOptions, ...] = ()
     quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
+
+    @property
+    def source(self) -> SourceSpec:
+        """The main source."""
+        return self.sources[0]
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """What its sources read, whole."""
+        return tuple(url for source in self.sources for url in source.reads)
+
+    @property
+    def steps(self) -> tuple[TransformSpec, ...]:
+        """Every transform, those of the sources first."""
+        return (*(step for source in self.sources for step in source.transforms), *self.transforms)
 
 
 def dumped(options: Options) -> object:

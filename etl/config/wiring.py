@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,11 @@ from etl.config.definition import definition_hash
 from etl.config.faults import ConfigFaults, Location, key_path
 from etl.config.interpolation import texts
 from etl.config.registries import registered
-from etl.config.specification import PipelineSpec, dumped
+from etl.config.specification import PipelineSpec, SourceSpec, dumped
 from etl.errors import ConfigError, EtlError
-from etl.flow import Flow
+from etl.flow import Branch, Flow
 from etl.flow_schema import check_flow
+from etl.intake import without
 from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
 from etl.pipeline import Pipeline
 from etl.project import Project, scheme_of
@@ -30,11 +32,10 @@ from etl.sinks.quarantine import ROLE, Quarantine
 from etl.sources.contract import SourceSite
 from etl.storage import Storage, object_store_options, open_storage
 from etl.transforms.expectations import Expectations
+from etl.widening import has_columns
 
 if TYPE_CHECKING:
     import polars as pl
-
-SOURCE_NAME = "source"
 
 
 def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | None = None) -> Pipeline:
@@ -46,46 +47,53 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
     checkpoint = open_storage(project.checkpoint_url(spec.name), seam, project.storage_options)
     generation = newest_generation(checkpoint) if generation is None else generation
     provenance = PROVENANCE_COLUMNS if getattr(spec.sink.options, "provenance", True) else ()
-    transforms = wire_transforms(spec, project)
+    transforms, own = wire_transforms(spec, project)
+    records = records_of(checkpoint, generation)
+    sites = [_site(source, project, seam, records) for source in spec.sources]
+    main, *branches = (_branch(spec, *each) for each in zip(spec.sources, sites, own, strict=True))
+    every = [*transforms, *(step for branch in branches for step in branch.transforms)]
     flow = Flow(
         name=spec.name,
-        source_name=SOURCE_NAME,
-        source=_source(spec, project, seam, records_of(checkpoint, generation)),
+        source_name=main.name,
+        source=main.source,
         transforms=transforms,
         sink=_sink(spec, project, seam, provenance),
         system=_system_columns(spec, provenance),
         expectations=Expectations(spec.expect) if spec.expect else None,
         quarantine=_quarantine(spec, project, seam),
-        contract=spec.source.contract,
-        late=_late(spec, project, seam) if any(getattr(step, "keeps_late", False) for step in transforms) else None,
+        contract=main.contract,
+        late=_late(spec, project, seam) if any(getattr(step, "keeps_late", False) for step in every) else None,
+        branches=tuple(branches),
+        own=len(main.transforms),
     )
     definition = definition_hash(spec, project)
     return Pipeline(
         flow,
         checkpoint,
-        spec.source.limit,
+        main.limit,
         definition,
         project,
         spec.trigger,
         generation,
-        spec.source.max_latency_s,
+        max(source.max_latency_s for source in spec.sources),
     )
 
 
-def _source(spec: PipelineSpec, project: Project, seam: Seam, records: Storage) -> Any:  # noqa: ANN401  a Source
-    site = SourceSite(
-        name=SOURCE_NAME,
+def _branch(spec: PipelineSpec, source: SourceSpec, site: SourceSite, transforms: tuple[Any, ...]) -> Branch:
+    """Return a source and what is its own; ``site`` is where it lives."""
+    made = built(spec, source.location, lambda: registered("sources", source.type)(source.options, source.schema, site))
+    return Branch(source.name, made, transforms, source.contract, source.limit)
+
+
+def _site(source: SourceSpec, project: Project, seam: Seam, records: Storage) -> SourceSite:
+    return SourceSite(
+        name=source.name,
         folder=project.folder,
-        ledger=records.at(f"sources/{SOURCE_NAME}"),
+        ledger=records.at(f"sources/{source.name}"),
         seam=seam,
         storage_options=project.storage_options,
         memory_bytes=project.memory_bytes,
-        contract=spec.source.contract,
-    )
-    return built(
-        spec,
-        ("source",),
-        lambda: registered("sources", spec.source.type)(spec.source.options, spec.source.schema, site),
+        contract=source.contract,
     )
 
 
@@ -136,23 +144,24 @@ def _side_table(table: SideTable, project: Project, seam: Seam) -> DeltaSink:
 
 def _system_columns(spec: PipelineSpec, provenance: tuple[str, ...]) -> tuple[str, ...]:
     """Return the system columns that rows carry: their origin, those kept in the table, those that a check names."""
-    named = "\n".join(text for step in spec.transforms for text in texts(dumped(step.options)))
+    named = "\n".join(text for step in spec.steps for text in texts(dumped(step.options)))
     named += "\n".join(each.check for each in spec.expect)
     carried = {*provenance, "_source_file", "_source_offset"}  # rows are counted by their file, and rejected with both
     return tuple(name for name in SYSTEM_COLUMNS if name in carried or re.search(rf"\b{name}\b", named))
 
 
-def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = None) -> pl.Schema | None:
-    """Return the columns that arrive at the sink, found on empty frames; None where the source's are not known yet.
+def check_plan(spec: PipelineSpec, pipeline: Pipeline, schemas: Mapping[str, Schema] | None = None) -> pl.Schema | None:
+    """Return the columns that arrive at the sink, found on empty frames; None where those of a source are not known.
 
-    ``schema`` is the one that the checkpoint keeps; a declared one goes before it. Raises ConfigFaults with the first
-    fault: what comes after it cannot be judged.
+    ``schemas`` are those that the checkpoint keeps, by source; declared ones go before them. Raises ConfigFaults with
+    the first fault: what comes after it cannot be judged.
     """
-    known = spec.source.schema or schema
-    if known is None:
+    known = {**(schemas or {}), **{each.name: each.schema for each in spec.sources if each.schema is not None}}
+    if any(name not in known for name in pipeline.sources):
         return None
     try:
-        rows = check_flow(pipeline.flow, {pipeline.flow.source_name: known})
+        unknown = {name for name, schema in known.items() if not has_columns(schema)} - {pipeline.flow.source_name}
+        rows = check_flow(without(pipeline.flow, unknown), known)
         _refuse_lost_origin(spec, rows)
         pipeline.sink.prepare(rows)
     except EtlError as exc:
@@ -162,7 +171,8 @@ def check_plan(spec: PipelineSpec, pipeline: Pipeline, schema: Schema | None = N
 
 def _refuse_lost_origin(spec: PipelineSpec, rows: pl.Schema) -> None:
     """Refuse transforms after which nobody can tell which rows a file had. Raises ConfigError."""
-    if getattr(spec.source.options, "needs_provenance", False) and "_source_file" not in rows:
+    is_needed = any(getattr(source.options, "needs_provenance", False) for source in spec.sources)
+    if is_needed and "_source_file" not in rows:
         raise ConfigError(
             "a transform drops _source_file, by which `on_change: replace_rows` finds the rows of a file",
             hint="return it with the other columns",
@@ -171,6 +181,6 @@ def _refuse_lost_origin(spec: PipelineSpec, rows: pl.Schema) -> None:
 
 def _place_of(spec: PipelineSpec, exc: EtlError) -> Location:
     """Return the transform that an error names, else the sink."""
-    places: list[Location] = [("transforms", step.index, step.key) for step in spec.transforms]
+    places: list[Location] = [step.location for step in spec.steps]
     places += [("expect", place, "check") for place in range(len(spec.expect))]
     return next((place for place in places if key_path(place) == exc.where), ("sink",))

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.errors import EtlError, SourceChangedError, StorageError
-from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_source, take_stock
+from etl.intake import Intake, as_planned, refreshed
+from etl.model import BatchPlan
+from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_sources, take_stock
 from etl.seam import Seam
 from etl.widening import carried_on
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from etl.checkpoint.folder import Checkpoint
-    from etl.model import PlannedInput, ReadLimit
+    from etl.model import Offset, PlannedInput, ReadLimit
     from etl.pipeline import Pipeline
     from etl.resumption import Standing
     from etl.schema_contract import Survey
+    from etl.sources.contract import Source
 
 T = TypeVar("T")
 
@@ -67,15 +72,32 @@ class Sight:
         return 0 if self.standing is None else self.standing.committed + 1
 
     @property
-    def known(self) -> Survey | None:
-        """The reading schema that the next batch starts from, None where it is still to be inferred."""
+    def known(self) -> dict[str, Survey | None]:
+        """The reading schema of each source that the next batch starts from, None where it is still to be inferred."""
         flow = self.pipeline.flow
-        before = None if self.standing is None else self.standing.known(flow.source_name)
-        return carried_on(flow.source.declared_schema, before, flow.contract)
+        return {
+            name: carried_on(
+                source.declared_schema,
+                None if self.standing is None else self.standing.known(name),
+                flow.contract_of(name),
+            )
+            for name, source in flow.sources.items()
+        }
+
+    def intake(self, inputs: Mapping[str, PlannedInput], at: datetime) -> Intake:
+        """Return the intake of the next batch, were its inputs these."""
+        plan = BatchPlan(
+            batch_id=self.next_id,
+            batch_at=at,
+            inputs=inputs,
+            definition=self.pipeline.definition,
+            **as_planned(self.known),
+        )
+        return Intake(self.pipeline.flow, plan)
 
 
 def look(pipeline: Pipeline, seam: Seam) -> Sight:
-    """Return where a pipeline stands, its source ready to be asked. Raises CheckpointError, TableStateError."""
+    """Return where a pipeline stands, its sources ready to be asked. Raises CheckpointError, TableStateError."""
     checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
         for role, sink in pipeline.flow.sinks.items():
@@ -84,21 +106,29 @@ def look(pipeline: Pipeline, seam: Seam) -> Sight:
         return Sight(pipeline)
     bind_sinks(checkpoint, pipeline.flow)
     standing = take_stock(checkpoint, pipeline.flow, mend=False)
-    restore_source(checkpoint, pipeline.flow, standing)
+    restore_sources(checkpoint, pipeline.flow, standing)
     return Sight(pipeline, checkpoint, standing, checkpoint.replaces is not None and standing.committed < 0)
 
 
-def upcoming(sight: Sight, limit: ReadLimit) -> PlannedInput | None:
-    """Return what waits behind the newest plan, within ``limit``; None for nothing new.
+def upcoming(sight: Sight, limits: Mapping[str, ReadLimit]) -> dict[str, PlannedInput]:
+    """Return what waits behind the newest plan, by source, within ``limits``.
 
-    Also None before the first run of a source that starts at ``now``: what it takes note of then is not read.
+    Nothing before the first run of a source that starts at ``now``: what it takes note of then is not read.
     Raises SourceError.
     """
-    after = None
-    if sight.standing is not None and sight.standing.plan is not None:
-        after = sight.standing.plan.inputs[sight.pipeline.flow.source_name].span.end
+    plan = None if sight.standing is None else sight.standing.plan
+    found = {}
+    for name, source in sight.pipeline.sources.items():
+        before = None if plan is None else plan.inputs.get(name)
+        waiting = _waiting(source, None if before is None else before.span.end or None, limits[name])
+        if waiting is not None:
+            found[name] = waiting
+    return found
+
+
+def _waiting(source: Source, after: Offset | None, limit: ReadLimit) -> PlannedInput | None:
     try:
-        return sight.pipeline.source.latest(after, limit)
+        return source.latest(after, limit)
     except WithheldError:
         return None
     except StorageError as exc:
@@ -107,12 +137,14 @@ def upcoming(sight: Sight, limit: ReadLimit) -> PlannedInput | None:
         raise
 
 
-def with_current(sight: Sight, planned: PlannedInput, attempt: Callable[[PlannedInput], T]) -> T:
-    """Return ``attempt`` of an input; where its files changed since they were planned, of the files as they are now.
+def with_current(
+    sight: Sight, inputs: Mapping[str, PlannedInput], attempt: Callable[[Mapping[str, PlannedInput]], T]
+) -> T:
+    """Return ``attempt`` of inputs; where files changed since they were planned, of the files as they are now.
 
     Raises what the attempt does, or SourceError where the options forbid to go on.
     """
     try:
-        return attempt(planned)
+        return attempt(inputs)
     except SourceChangedError as exc:
-        return attempt(sight.pipeline.source.refresh(planned, exc))
+        return attempt(refreshed(sight.pipeline.flow, inputs, exc))

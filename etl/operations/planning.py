@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 from etl.config.wiring import wire
 from etl.errors import EtlError
 from etl.flow_schema import check_flow
+from etl.intake import is_known, without
 from etl.operations.files import files_of
 from etl.operations.looking import Onlooker, look, upcoming, with_current
 from etl.operations.refreshing import look_at_refresh
 from etl.schema_changes import schema_changes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from etl.model import PlannedInput, Schema, SchemaChange
     from etl.operations.files import InputFile
     from etl.operations.looking import Sight
@@ -61,13 +64,13 @@ def plan_refresh(workspace: Workspace, name: str, seam: Seam) -> NextBatch:
 def batch_in_sight(sight: Sight) -> NextBatch:
     """Return what a run would begin with that sees this."""
     pipeline = sight.pipeline
-    planned = next_input(sight)
+    inputs = next_inputs(sight)
     sources: tuple[SchemaChange, ...] = ()
     tables: tuple[SchemaChange, ...] = ()
     trouble = None
-    if planned is not None and not sight.is_decided:
+    if inputs and not sight.is_decided:
         try:
-            sources, tables = with_current(sight, planned, partial(_schema_changes, sight))
+            sources, tables = with_current(sight, inputs, partial(_schema_changes, sight))
         except EtlError as exc:
             trouble = exc
     return NextBatch(
@@ -75,8 +78,8 @@ def batch_in_sight(sight: Sight) -> NextBatch:
         table=pipeline.sink.table,
         batch_id=sight.next_id,
         recovery=sight.standing.step.value if sight.is_unfinished and sight.standing else None,
-        files=tuple(files_of(planned)) if planned else (),
-        size_bytes=planned.size_bytes if planned else 0,
+        files=tuple(file for planned in inputs.values() for file in files_of(planned)),
+        size_bytes=sum(planned.size_bytes for planned in inputs.values()),
         source_changes=sources,
         table_changes=tables,
         definition=_definition(sight),
@@ -85,25 +88,29 @@ def batch_in_sight(sight: Sight) -> NextBatch:
     )
 
 
-def next_input(sight: Sight) -> PlannedInput | None:
-    """Return the input of the unfinished batch, else of the next one; None when there is nothing new."""
-    flow = sight.pipeline.flow
+def next_inputs(sight: Sight) -> Mapping[str, PlannedInput]:
+    """Return the inputs of the unfinished batch, else of the next one; none when there is nothing new."""
     if sight.is_unfinished and sight.standing is not None and sight.standing.plan is not None:
-        return sight.standing.plan.inputs[flow.source_name]
-    return upcoming(sight, sight.pipeline.limit)
+        return sight.standing.plan.inputs
+    found = upcoming(sight, sight.pipeline.limits)
+    main = sight.pipeline.flow.source_name
+    return {main: found[main]} if main in found and not is_known(sight.known[main]) else found
 
 
-def _schema_changes(sight: Sight, planned: PlannedInput) -> tuple[tuple[SchemaChange, ...], tuple[SchemaChange, ...]]:
+def _schema_changes(
+    sight: Sight, inputs: Mapping[str, PlannedInput]
+) -> tuple[tuple[SchemaChange, ...], tuple[SchemaChange, ...]]:
     """Return what the batch would change of the reading schema and of the table. Raises EtlError."""
     import polars as pl
 
     flow = sight.pipeline.flow
-    before = {} if sight.known is None else sight.known.schema
-    found = flow.source.survey(planned, sight.known, Onlooker().now())
-    rows = check_flow(flow, {flow.source_name: found.schema})
+    intake = sight.intake(inputs, Onlooker().now())
+    found = intake.foreseen()
+    unknown = {name for name, survey in found.items() if not is_known(survey)} - {flow.source_name}
+    rows = check_flow(without(flow, unknown), {name: survey.schema for name, survey in found.items()})
     is_new = sight.is_replacing or flow.sink.table_id() is None
     table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
-    sources = schema_changes(before, found.schema, found.origins)
+    sources = intake.changes(found)
     may_widen = any(change.before is not None for change in sources)
     return sources, schema_changes(table, flow.sink.prepare(rows, may_widen=may_widen))
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etl.balance import Tally
 from etl.config.faults import nearest
 from etl.errors import ConfigError, TransformError
-from etl.execution import first_rows
-from etl.model import BatchPlan, ReadLimit
+from etl.intake import first_rows
+from etl.model import ReadLimit
 from etl.operations.looking import look, upcoming, with_current
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import polars as pl
 
@@ -47,36 +47,37 @@ def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) ->
     """
     flow = pipeline.flow
     if at is not None:
-        flow = replace(flow, transforms=flow.transforms[: _place(flow.transforms, at) + 1], expectations=None)
+        kept = _place(flow.transforms[flow.own :], at) + flow.own + 1
+        flow = replace(flow, transforms=flow.transforms[:kept], expectations=None)
     sight = look(pipeline, seam)
-    planned, is_past = _input(sight)
-    if planned is None:
+    inputs, is_past = _inputs(sight)
+    if not inputs:
         return None
 
-    def attempt(current: PlannedInput) -> tuple[pl.DataFrame, pl.DataFrame]:
-        known = flow.source.survey(current, sight.known, seam.now())
-        inputs = {flow.source_name: current}
-        plan = BatchPlan(sight.next_id, seam.now(), inputs, {flow.source_name: known.schema}, pipeline.definition)
+    def attempt(current: Mapping[str, PlannedInput]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        intake = sight.intake(current, seam.now())
         tally = Tally()
-        frame = _collect(first_rows(flow, current, plan, known, tally).head(rows), pipeline.name)
+        frame = _collect(first_rows(flow, intake.plan, intake.foreseen(), tally).head(rows), pipeline.name)
         return frame, tally.rejected.take().sort("_source_file", "_source_offset", maintain_order=True)
 
-    with closing(flow.source):
-        frame, rejected = attempt(planned) if is_past else with_current(sight, planned, attempt)
-    return Preview(frame, planned.files, is_past, rejected)
+    with ExitStack() as open_sources:
+        for source in flow.sources.values():
+            open_sources.enter_context(closing(source))
+        frame, rejected = attempt(inputs) if is_past else with_current(sight, inputs, attempt)
+    return Preview(frame, sum(planned.files for planned in inputs.values()), is_past, rejected)
 
 
-def _input(sight: Sight) -> tuple[PlannedInput | None, bool]:
+def _inputs(sight: Sight) -> tuple[Mapping[str, PlannedInput], bool]:
     """Return what to read, and whether it was read before."""
     standing = sight.standing
     if standing is not None and standing.plan is not None and sight.is_unfinished:
-        return standing.plan.inputs[sight.pipeline.flow.source_name], False
-    limit = sight.pipeline.limit
-    few = ReadLimit(min(_FILES, limit.max_files or _FILES), limit.max_bytes)
-    planned = upcoming(sight, few)
-    if planned is None and standing is not None and standing.plan is not None:
-        return standing.plan.inputs[sight.pipeline.flow.source_name], True
-    return planned, False
+        return standing.plan.inputs, False
+    limits = sight.pipeline.limits
+    few = {name: ReadLimit(min(_FILES, each.max_files or _FILES), each.max_bytes) for name, each in limits.items()}
+    inputs = upcoming(sight, few)
+    if not inputs and standing is not None and standing.plan is not None:
+        return standing.plan.inputs, True
+    return inputs, False
 
 
 def _place(transforms: Sequence[Transform], at: str) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from etl.engine import open_runner
 from etl.errors import ConfigError, QuarantineError
 from etl.operations.looking import Onlooker
+from etl.operations.replaying import NOT_KEPT_HINT, units_again
 from etl.operations.tables import scan_url
 from etl.rejects import PART, TAIL
 from etl.sinks.quarantine import OPEN
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from etl.walk import Runner
 
 Action: TypeAlias = Literal["replay", "discard"]
-
-_NOT_KEPT_HINT = "read their files again, or give the rows up: etl quarantine discard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ class PipelineQuarantine:
     def file_text(self, path: str) -> str:
         """Return how the table names a file."""
         pipeline = self._workspace.wired(self.name, Onlooker())
-        explain = getattr(pipeline.source, "explain", None)
+        explain = next((each.explain for each in pipeline.sources.values() if hasattr(each, "explain")), None)
         return str(explain(self._workspace.project.url(path))["path"]) if explain else path
 
     def counts(self, selection: Selection) -> list[RuleCount]:
@@ -217,14 +216,11 @@ class PipelineQuarantine:
             )
         return result
 
-    def _units(self, pipeline: Pipeline, action: Action, row_ids: Sequence[str]) -> dict[str, Json]:
+    def _units(self, pipeline: Pipeline, action: Action, row_ids: Sequence[str]) -> dict[str, dict[str, Json]]:
         rows = self.rows(Selection(row_ids=tuple(row_ids)))
         if action == "discard" or rows is None:
-            return again_units()
-        found = rows.sort(_order()).collect().to_dicts()
-        plan_again: Callable[[Sequence[Mapping[str, Any]]], dict[str, Json]]
-        plan_again = getattr(pipeline.source, "plan_again", again_units)
-        return plan_again(found)
+            return {pipeline.flow.source_name: again_units()}
+        return units_again(pipeline, rows.sort(_order()).collect())
 
     def _selected(self, action: Action, selection: Selection) -> tuple[pl.DataFrame, int] | None:
         """Return the open rows that are meant, without what was kept of them, and how many cannot be replayed.
@@ -252,7 +248,7 @@ class PipelineQuarantine:
             raise ConfigError(
                 f"none of the {is_open.height:,} rows can be replayed: they were not kept as a whole",
                 where=self.table,
-                hint=_NOT_KEPT_HINT,
+                hint=NOT_KEPT_HINT,
             )
         return kept, is_open.height - kept.height
 

@@ -30,7 +30,8 @@ def begin_refresh(pipeline: Pipeline, seam: Seam) -> int:
 
 def _check(pipeline: Pipeline) -> None:
     """Refuse what would leave the pipeline with a refresh that cannot be carried out. Raises EtlError."""
-    pipeline.source.check_replay()
+    for source in pipeline.sources.values():
+        source.check_replay()
     pipeline.sink.table_id()
 
 

@@ -121,7 +121,8 @@ def _one_batch(bounds: Bounds) -> Bounds:
 
 
 def _follow(pipeline: Pipeline, running: Running, listener: Listener) -> None:
-    with FolderWaker(pipeline.source.watched(), running.should_stop) as waker:
+    folders = [folder for source in pipeline.sources.values() for folder in source.watched()]
+    with FolderWaker(folders, running.should_stop) as waker:
         follow(pipeline, running.seam, listener, waker, running.bounds)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,6 @@ from etl.operations.tables import scan_url
 from etl.sinks.quarantine import OPEN, ROLE
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from etl.checkpoint.commit_log import CommitEntry
     from etl.model import PlannedInput
     from etl.operations.looking import Sight
@@ -71,7 +69,7 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
         return _without_sight(pipeline, seam, "unfinished", f"{exc.message}; the next run looks into it", failure)
     except (CheckpointError, TableStateError) as exc:
         return _without_sight(pipeline, seam, "refused", "", failure_of(exc, seam.now().isoformat()))
-    files, size_bytes, trouble = _lag(sight)
+    files, size_bytes, trouble = _lag(sight, seam)
     is_held = choose_lease(pipeline.records, seam).is_held()
     state, note = _state(sight, is_held=is_held, failure=failure, lag_files=files)
     is_told = failure is not None and failure.message in trouble
@@ -79,24 +77,18 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     last = _last_batch(sight)
     waiting = _open_rows(pipeline, last, seam)
     lags = None if files is None else _lags_of_logs(sight, seam)
-    if lags is not None:
-        size_bytes = _unfinished_bytes(sight) + sum(lag.behind_bytes for lag in lags)
     return Status(pipeline.name, state, pipeline.sink.table, files, size_bytes, note, last, failure, waiting, lags)
 
 
 def _lags_of_logs(sight: Sight, seam: Seam) -> tuple[Lag, ...] | None:
-    """Return how far each log is behind the newest plan, None for a source that reads no logs."""
-    lags: Callable[[datetime], list[Lag]] | None = getattr(sight.pipeline.source, "lags", None)
-    return None if lags is None else tuple(lags(seam.now()))
+    """Return how far each log is behind the newest plan, None where no source reads logs."""
+    following = [source for source in sight.pipeline.sources.values() if hasattr(source, "lags")]
+    return tuple(lag for source in following for lag in source.lags(seam.now())) if following else None
 
 
 def _unfinished(sight: Sight) -> list[PlannedInput]:
     plan = None if sight.standing is None else sight.standing.plan
     return list(plan.inputs.values()) if sight.is_unfinished and plan is not None else []
-
-
-def _unfinished_bytes(sight: Sight) -> int:
-    return sum(part.size_bytes for part in _unfinished(sight))
 
 
 def _open_rows(pipeline: Pipeline, last: CommitEntry | None, seam: Seam) -> int | None:
@@ -122,14 +114,25 @@ def _without_sight(pipeline: Pipeline, seam: Seam, state: str, note: str, failur
     return Status(pipeline.name, state, pipeline.sink.table, None, None, note, None, failure)
 
 
-def _lag(sight: Sight) -> tuple[int | None, int | None, str]:
-    """Return the files and bytes that no committed batch holds, and why they are not known."""
+def _lag(sight: Sight, seam: Seam) -> tuple[int | None, int | None, str]:
+    """Return the files and bytes that no committed batch holds, and why they are not known.
+
+    Of logs the bytes are those that they are behind, of other sources those that the next batch could take.
+    """
+    sources = sight.pipeline.sources
     try:
-        waiting = upcoming(sight, ReadLimit())
+        waiting = upcoming(sight, dict.fromkeys(sources, ReadLimit()))
     except EtlError as exc:
         return None, None, str(exc)
-    planned = ([waiting] if waiting else []) + _unfinished(sight)
-    return sum(part.files for part in planned), sum(part.size_bytes for part in planned), ""
+    unfinished = _unfinished(sight)
+    files = sum(part.files for part in (*waiting.values(), *unfinished))
+    size_bytes = sum(part.size_bytes for part in unfinished)
+    for name, source in sources.items():
+        if hasattr(source, "lags"):
+            size_bytes += sum(lag.behind_bytes for lag in source.lags(seam.now()))
+        elif name in waiting:
+            size_bytes += waiting[name].size_bytes
+    return files, size_bytes, ""
 
 
 def _state(sight: Sight, *, is_held: bool, failure: Failure | None, lag_files: int | None) -> tuple[str, str]:

@@ -240,8 +240,14 @@ class Trace:
         return told
 
     def _explain(self, path: str) -> dict[str, Json]:
-        explain = getattr(self._sight.pipeline.source, "explain", None)
-        return dict(explain(self._workspace.project.url(path))) if explain else {}
+        url = self._workspace.project.url(path)
+        sources = self._sight.pipeline.sources
+        told = {name: dict(source.explain(url)) for name, source in sources.items() if hasattr(source, "explain")}
+        best = next((each for each in told.values() if each.get("is_read") or "batch_id" in each), None)
+        if best is None and len(told) > 1:
+            reasons = "; ".join(f"{name}: {each['reason']}" for name, each in told.items())
+            return {**next(iter(told.values())), "reason": reasons}
+        return best or next(iter(told.values()), {})
 
 
 def _origin(row: dict[str, Any], versions: dict[int, int]) -> RowOrigin:

@@ -10,7 +10,7 @@ from etl.config.faults import ConfigFaults, Fault
 from etl.config.wiring import check_plan, wire
 from etl.errors import EtlError, StorageError
 from etl.operations.looking import Onlooker, look
-from etl.operations.planning import next_input
+from etl.operations.planning import next_inputs
 
 if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec
@@ -49,8 +49,8 @@ def validate(workspace: Workspace, names: Sequence[str] | None = None) -> list[V
 
 def _verdict(workspace: Workspace, spec: PipelineSpec) -> Verdict:
     pipeline = _wired(spec, workspace)
-    schema, note = _schema(pipeline)
-    rows = check_plan(spec, pipeline, schema)
+    schemas, note = _schemas(pipeline)
+    rows = check_plan(spec, pipeline, schemas)
     columns = None if rows is None else {name: str(dtype) for name, dtype in rows.items()}
     return Verdict(spec.name, spec.sink.table, len(spec.transforms), columns, note)
 
@@ -63,15 +63,22 @@ def _wired(spec: PipelineSpec, workspace: Workspace) -> Pipeline:
         return wire(spec, workspace.project, Onlooker(), generation=1)
 
 
-def _schema(pipeline: Pipeline) -> tuple[Schema | None, str]:
-    """Return the schema that the next batch would be read with, and why it is not known."""
-    if pipeline.source.declared_schema is not None:
-        return pipeline.source.declared_schema, ""
+def _schemas(pipeline: Pipeline) -> tuple[dict[str, Schema], str]:
+    """Return the schemas that the next batch would be read with, as far as they are known, and why one is not."""
+    declared = {name: source.declared_schema for name, source in pipeline.sources.items()}
+    known = {name: schema for name, schema in declared.items() if schema is not None}
+    if len(known) == len(declared):
+        return known, ""
     try:
         sight = look(pipeline, Onlooker())
-        planned = next_input(sight)
-        if planned is None:
-            return (None, "there is no input yet") if sight.known is None else (sight.known.schema, "")
-        return pipeline.source.survey(planned, sight.known, Onlooker().now()).schema, ""
+        inputs = next_inputs(sight)
+        if not inputs and not any(sight.known.values()):
+            return known, "there is no input yet"
+        found = sight.intake(inputs, Onlooker().now()).foreseen()
     except EtlError as exc:
-        return None, f"columns not checked: {exc}".splitlines()[0]
+        return known, f"columns not checked: {exc}".splitlines()[0]
+    else:
+        seen = {name for name in found if name in inputs or sight.known[name] is not None}
+        known = {name: found[name].schema for name in found if name in seen} | known
+        lacking = [name for name in declared if name not in known]
+        return known, f"there is no input of {', '.join(lacking)} yet" if lacking else ""

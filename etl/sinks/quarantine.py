@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.balance import Tally
 from etl.errors import QuarantineError
+from etl.rejects import SOURCE
 from etl.sinks.contract import Edit
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def quarantine_rows(plan: BatchPlan, rejected: pl.DataFrame, *, keeps_raw: bool)
     """
     import polars as pl
 
-    types = quarantine_schema()
+    types = quarantine_schema() | ({SOURCE: pl.String()} if SOURCE in rejected.columns else {})
     ordered = rejected.sort("_source_file", "_source_offset", "rule", "raw", maintain_order=True)
     if not keeps_raw:
         ordered = ordered.with_columns(raw=pl.lit(None, pl.Binary))

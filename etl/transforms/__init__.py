@@ -18,6 +18,7 @@ TRANSFORMS = Registry(
         "unpivot": "etl.transforms.reshape:Unpivot",
         "parse": "etl.transforms.parse:Parse",
         "sql": "etl.transforms.sql:Sql",
+        "union": "etl.transforms.union:Union",
         "watermark": "etl.transforms.watermark:Watermark",
         "python": "etl.transforms.python:Python",
     }

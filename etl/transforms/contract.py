@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -22,7 +22,7 @@ class TransformSite:
     ``source`` is the source whose own transforms these are, empty in the pipeline's list. ``has_watermark``: one stands
     before it, here or in a source that it takes in. ``is_whole``: the sink takes the whole result with every batch
     (``write_mode: overwrite``) and this is the last stateful transform. ``time_column`` is the column of the last
-    watermark before it, empty where none.
+    watermark before it, empty where none. ``is_main``: the main rows pass through it, and no other source's.
     """
 
     folder: Path
@@ -31,6 +31,7 @@ class TransformSite:
     has_watermark: bool = False
     is_whole: bool = False
     time_column: str = ""
+    is_main: bool = False
 
     def place(self, label: str) -> str:
         """Return the ``where`` of its errors.
@@ -86,6 +87,32 @@ class Transform(Protocol):
 
         *Repeat*: the same result.
         """
+
+
+class Combining(Protocol):
+    """A pure step that takes in the rows of further sources and remembers nothing.
+
+    Known by its method ``combine``, which is called instead of ``apply``.
+    """
+
+    inputs: tuple[str, ...]
+    """The sources whose rows it takes, by name; each belongs to one transform alone."""
+
+    @property
+    def label(self) -> str:
+        """The key of the YAML file (``union``)."""
+
+    def without(self, names: Collection[str]) -> Transform:
+        """Return the same step without sources of which neither a column nor a row is known yet."""
+
+    def output_schema(self, given: pl.Schema, *others: pl.Schema) -> pl.Schema:
+        """Return the columns that ``combine`` will give; ``others`` are those of ``inputs``, in order.
+
+        Raises ConfigError.
+        """
+
+    def combine(self, rows: pl.LazyFrame, others: tuple[pl.LazyFrame, ...]) -> pl.LazyFrame:
+        """Return the rows of all. *Repeat*: the same result."""
 
 
 class Stateful(Protocol):

@@ -12,9 +12,9 @@ from etl.errors import ConfigError, QuarantineError, TransformError
 from etl.expressions import Columns, compile_columns
 from etl.model import SOURCE_ROW, BatchPlan
 from etl.options import Options
-from etl.rejects import reject_schema
-from etl.row_json import encode_rows
+from etl.rejects import SOURCE, reject_schema
 from etl.transforms.columns import MASK
+from etl.transforms.source_rows import encoded_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -132,8 +132,9 @@ class Expectations:
             reasons.insert(0, pl.when(is_failed).then(pl.lit(words)))
         types = reject_schema()
         present = [name for name in ("_source_file", "_source_offset") if name in frame.columns]
-        return frame.select(
-            raw=pl.col(SOURCE_ROW).map_batches(encode_rows, return_dtype=pl.Binary),
+        raw, source = encoded_rows(frame[SOURCE_ROW])
+        told = frame.select(
+            raw=raw,
             form=pl.lit("json"),
             context=pl.lit(None, pl.String),
             _source_file=pl.col("_source_file") if "_source_file" in present else pl.lit(None, pl.String),
@@ -142,6 +143,7 @@ class Expectations:
             rule=rule,
             reason=pl.concat_str(reasons, separator="; ", ignore_nulls=True),
         ).cast(pl.Schema(types))
+        return told if source is None else told.with_columns(source.alias(SOURCE))
 
     def _failure(self, each: ExpectationOptions, frame: pl.DataFrame) -> TransformError:
         shown = frame.head(1).select(name for name in frame.columns if not name.startswith(("_", MASK))).to_dicts()[0]
@@ -174,10 +176,3 @@ class Expectations:
                     where="expect",
                     hint="nothing was committed; mend the input or the pipeline, or raise max_fraction",
                 )
-
-
-def with_source_row(rows: pl.LazyFrame, columns: Sequence[str]) -> pl.LazyFrame:
-    """Return ``rows`` with the source's ``columns`` beside them as one struct."""
-    import polars as pl
-
-    return rows.with_columns(pl.struct(columns).alias(SOURCE_ROW))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.model import SOURCE_ROW, SYSTEM_COLUMNS
-from etl.rejects import reject_schema
-from etl.row_json import encode_rows
+from etl.rejects import SOURCE, reject_schema
+from etl.transforms.source_rows import encoded_rows
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,7 +21,7 @@ def rejected_rows(rows: pl.DataFrame, rule: str, reasons: pl.Series) -> pl.DataF
 
     own = [name for name in rows.columns if name not in SYSTEM_COLUMNS]
     found = rows[SOURCE_ROW] if SOURCE_ROW in rows.columns else rows.select(own).to_struct()
-    raw = encode_rows(found)
+    raw, source = encoded_rows(found)
     places = [
         rows[name].cast(kind)
         if name in rows.columns
@@ -31,6 +31,5 @@ def rejected_rows(rows: pl.DataFrame, rule: str, reasons: pl.Series) -> pl.DataF
     told = pl.DataFrame([raw.alias("raw"), *places, reasons.alias("reason")])
     constants = {"form": "json", "context": None, "line": None, "rule": rule}
     kinds = reject_schema()
-    return told.with_columns(pl.lit(value, dtype=kinds[name]).alias(name) for name, value in constants.items()).select(
-        list(kinds)
-    )
+    told = told.with_columns(pl.lit(value, dtype=kinds[name]).alias(name) for name, value in constants.items())
+    return told.select(list(kinds)) if source is None else told.select(*kinds, source.alias(SOURCE))

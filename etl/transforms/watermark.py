@@ -44,7 +44,7 @@ class Watermark:
 
     def __init__(self, options: WatermarkOptions, site: TransformSite) -> None:
         self.column = options.column
-        self.clock = site.source
+        self.clock = "" if site.is_main else site.source
         self.keeps_late = options.late == "table"
         self.rule = Rule(
             round(options.delay * _MICROSECONDS),

@@ -82,7 +82,7 @@ def resolve(folder: Path, seam: Seam, action: str) -> None:
         rows = [row for row in rejected_rows(folder) if row["row_id"] in IDS and row["status"] == "open"]
         if rows:
             units = again_units(rows if action == "replay" else [])
-            runner.run_resolution({"action": action, "rows": [row["row_id"] for row in rows]}, units)
+            runner.run_resolution({"action": action, "rows": [row["row_id"] for row in rows]}, {"source": units})
 
 
 def run_plainly(folder: Path) -> None:

@@ -142,7 +142,7 @@ def discard(folder: Path, rows: list[Json], seam: Seam) -> dict[str, int]:
     """Give up rows of the quarantine in a batch of their own; return the versions of the tables."""
     with open_runner(memory_rows(folder, seam), seam, Silent(), Free()) as runner:
         runner.recover()
-        result = runner.run_resolution({"action": "discard", "rows": rows}, {"unit": []})
+        result = runner.run_resolution({"action": "discard", "rows": rows}, {"source": {"unit": []}})
     return dict(result.tables)
 
 

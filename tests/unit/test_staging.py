@@ -13,9 +13,9 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import BalanceError, ConfigError, SchemaDriftError, SinkError, TransformError
-from etl.execution import first_rows
 from etl.flow import Flow
 from etl.flow_schema import check_flow, source_frame
+from etl.intake import first_rows
 from etl.model import SYSTEM_COLUMNS, BatchPlan, PlannedInput, ReadLimit, Schema, StagedFile
 from etl.schema_contract import Survey
 from etl.sources.contract import Reading
@@ -154,7 +154,7 @@ def test_interruption_of_a_batch_goes_through() -> None:
 def test_system_columns_carry_the_batch_and_its_fixed_time() -> None:
     source = source_of([{"id": 1}])
     flow, plan = flow_of(source, system=SYSTEM_COLUMNS), plan_of(source)
-    rows = first_rows(flow, plan.inputs["source"], plan, Survey({"id": "int64"})).collect()
+    rows = first_rows(flow, plan, {"source": Survey({"id": "int64"})}).collect()
     assert rows.row(0, named=True) == {
         "id": 1, "_source_file": "memory:0", "_source_offset": 0, "_source_modified_at": None,
         "_batch_id": 4, "_ingested_at": BATCH_AT,
@@ -165,7 +165,7 @@ def test_system_columns_carry_the_batch_and_its_fixed_time() -> None:
 def test_only_the_system_columns_that_are_asked_for_are_there() -> None:
     source = source_of([{"id": 1}])
     flow, plan = flow_of(source, system=("_batch_id",)), plan_of(source)
-    assert first_rows(flow, plan.inputs["source"], plan, Survey({"id": "int64"})).collect().columns == [
+    assert first_rows(flow, plan, {"source": Survey({"id": "int64"})}).collect().columns == [
         "id",
         "_batch_id",
     ]

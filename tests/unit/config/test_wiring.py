@@ -109,8 +109,8 @@ def test_an_inferred_plan_is_tried_once_the_checkpoint_knows_the_schema(loaded: 
     found = loaded(ORDERS.replace(", schema: {id: int64, amount: float64}", ""))
     pipeline = wired(found)
     assert check_plan(found[1], pipeline) is None
-    assert check_plan(found[1], pipeline, {"id": "string"}) is not None
-    assert faults_of(lambda: check_plan(found[1], pipeline, {"key": "string"})) == [
+    assert check_plan(found[1], pipeline, {"source": {"id": "string"}}) is not None
+    assert faults_of(lambda: check_plan(found[1], pipeline, {"source": {"key": "string"}})) == [
         "4:5 transforms[1].deduplicate: unknown column 'id'"
     ]
 

@@ -10,9 +10,9 @@ import pytest
 
 from etl.balance import Tally
 from etl.errors import ConfigError, QuarantineError, TransformError
-from etl.execution import Passage, first_rows
 from etl.flow import Flow
 from etl.flow_schema import check_flow
+from etl.intake import first_rows
 from etl.model import BatchPlan, ReadLimit
 from etl.rejects import rejects
 from etl.schema_contract import Survey
@@ -57,7 +57,7 @@ def passed(source: MemorySource, *expected: ExpectationOptions, transforms: Any 
     assert planned is not None
     known = source.survey(planned, None, ManualClock().now())
     plan = BatchPlan(7, ManualClock().now(), {"source": planned}, {"source": None}, "d")
-    rows = Passage(flow, plan, tally).rows({"source": source.read(planned, known, SYSTEM, tally).rows})
+    rows = first_rows(flow, plan, {"source": known}, tally)
     return rows.collect(engine="streaming"), tally
 
 
@@ -250,7 +250,7 @@ def test_looking_at_rows_shows_those_that_go_on() -> None:
     assert planned is not None
     plan = BatchPlan(7, ManualClock().now(), {"source": planned}, {"source": None}, "d")
     known = Survey({"id": "int64", "amount": "float64", "kind": "string"})
-    assert ids(first_rows(flow_of(source, rule("paid", PAID)), planned, plan, known).collect()) == [1]
+    assert ids(first_rows(flow_of(source, rule("paid", PAID)), plan, {"source": known}).collect()) == [1]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""The sources of one runner: where each stands, what of each comes next, and what follows a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+from etl.intake import as_planned, is_known, known_at, refreshed
+from etl.model import BatchPlan, Json, PlannedInput, Span
+from etl.resumption import newest_of
+from etl.schema_contract import Survey
+from etl.widening import carried_on
+
+if TYPE_CHECKING:
+    from etl.errors import SourceChangedError
+    from etl.flow import Flow
+    from etl.model import Manifest, Offset, ReadLimit
+    from etl.pipeline import Pipeline
+    from etl.resumption import Standing
+    from etl.sources.contract import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a source stands: its offset, its schema, and the newest batch in which it has units (-1: none)."""
+
+    after: Offset | None = None
+    known: Survey | None = None
+    newest: int = -1
+
+
+class Inlets:
+    """All sources of a pipeline, and the places of those that it no longer has: they are kept, should one come back.
+
+    A source whose columns are not known holds the others back where their rows cannot be understood without them: that
+    is so of the main source, and of one that a transform other than ``union`` takes in.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._flow: Flow = pipeline.flow
+        self._limits = pipeline.limits
+        self._sources: Mapping[str, Source] = pipeline.sources
+        self._places = {name: Place(known=self._carried(name, None)) for name in self._sources}
+        self._retired: dict[str, Place] = {}
+        self._told: list[str] = []
+        self._has_told = False
+
+    def _carried(self, name: str, before: Survey | None) -> Survey | None:
+        return carried_on(self._sources[name].declared_schema, before, self._flow.contract_of(name))
+
+    def stand_at(self, standing: Standing) -> None:
+        """Take the places that a start finds."""
+        plan = standing.plan
+        for name in {} if plan is None else plan.inputs:
+            known = standing.known(name)
+            newest = -1 if plan is None else newest_of(plan, name)
+            if name in self._sources:
+                self._places[name] = Place(standing.offset(name), self._carried(name, known), newest)
+            else:
+                self._retired[name] = Place(standing.offset(name), known, newest)
+
+    def planned_schemas(self) -> dict[str, Any]:
+        """Return what a plan says of the schemas of all sources."""
+        return as_planned({name: place.known for name, place in (self._places | self._retired).items()})
+
+    def next(self, batch_id: int) -> dict[str, PlannedInput] | None:
+        """Return what the next batch takes of each source, None where none has anything or some must wait."""
+        found: dict[str, PlannedInput] = {}
+        for name, source in self._sources.items():
+            planned = source.latest(self._places[name].after, self._limits[name])
+            if planned is not None:
+                found[name] = planned
+            if name == self._flow.source_name and not self._is_known(name) and planned is not None:
+                break
+        waited_for = [name for name in self._needed() if name not in found and not self._is_known(name)]
+        if not found or waited_for:
+            self._tell_wait(waited_for if found else [])
+            return None
+        return {**self.idle(batch_id), **{name: self._chained(name, each, batch_id) for name, each in found.items()}}
+
+    def _is_known(self, name: str) -> bool:
+        return is_known(self._places[name].known)
+
+    def _needed(self) -> list[str]:
+        """Return the sources whose columns must be known before rows of any other are read."""
+        if not self._flow.has_several:
+            return []
+        steps = [step for step in self._flow.transforms if not hasattr(step, "without")]
+        return [self._flow.source_name, *(name for step in steps for name in getattr(step, "inputs", ()))]
+
+    def _tell_wait(self, names: Iterable[str]) -> None:
+        for name in names:
+            if not self._has_told:
+                self._told.append(f"waiting for the first rows of '{name}': its columns are not known; `schema:` says")
+                self._has_told = True
+
+    def idle(self, batch_id: int) -> dict[str, PlannedInput]:
+        """Return the inputs of a batch that takes nothing from any source: every place as it is."""
+        stays = {name: self._staying(name, place, batch_id) for name, place in self._places.items()}
+        kept = {name: self._staying(name, place, batch_id) for name, place in self._retired.items()}
+        return {**stays, **{name: replace(planned, is_retired=True) for name, planned in kept.items()}}
+
+    def _staying(self, name: str, place: Place, batch_id: int) -> PlannedInput:
+        return self._chained(name, PlannedInput(Span(place.after, place.after or {}), {}), batch_id)
+
+    def _chained(self, name: str, planned: PlannedInput, batch_id: int) -> PlannedInput:
+        """Return an input that says in which batch the source had its units before."""
+        newest = (self._places | self._retired)[name].newest
+        return planned if newest == batch_id - 1 else replace(planned, previous=newest)
+
+    def again(self, batch_id: int, units: Mapping[str, Mapping[str, Json]]) -> dict[str, PlannedInput]:
+        """Return the inputs of a batch that reads rows of the quarantine again; every source stays where it is."""
+        stays = self.idle(batch_id)
+        return {**stays, **{name: replace(stays[name], units=dict(found)) for name, found in units.items()}}
+
+    def has_full_batch(self) -> bool:
+        """Tell whether as much of any source waits as one batch takes. Looks, takes nothing."""
+        return any(
+            _is_full(source.latest(self._places[name].after, self._limits[name]), self._limits[name])
+            for name, source in self._sources.items()
+        )
+
+    def notes(self) -> Iterator[str]:
+        """Return what the sources noticed since the last call: input that is lost, or that is back."""
+        for source in self._sources.values():
+            take_notes: Callable[[], Iterable[str]] = getattr(source, "take_notes", tuple)
+            yield from take_notes()
+        told, self._told = self._told, []
+        yield from told
+
+    def _taking_part(self, plan: BatchPlan) -> Iterator[tuple[str, Source, PlannedInput]]:
+        for name, source in self._sources.items():
+            planned = plan.inputs.get(name)
+            if planned is not None and planned.units:
+                yield name, source, planned
+
+    def accept(self, plan: BatchPlan) -> None:
+        """Tell every source that has units in it that a plan is durable."""
+        for _, source, planned in self._taking_part(plan):
+            source.accept(plan.batch_id, planned)
+
+    def refreshed(self, plan: BatchPlan, cause: SourceChangedError) -> BatchPlan:
+        """Return a plan with the units as they are now, of the sources whose units changed. Raises SourceError."""
+        return replace(plan, inputs=refreshed(self._flow, plan.inputs, cause))
+
+    def replanned(self, plan: BatchPlan) -> BatchPlan:
+        """Return a plan of which nothing was staged for the pipeline as it is now."""
+        known = {name: self._carried(name, known_at(plan, name)) for name in self._sources}
+        schemas = as_planned(known)
+        added = {name: planned for name, planned in self.idle(plan.batch_id).items() if name not in plan.inputs}
+        return replace(
+            plan,
+            inputs={**plan.inputs, **added},
+            schemas={**plan.schemas, **schemas["schemas"]},
+            wide={**plan.wide, **schemas["wide"]},
+        )
+
+    def acknowledge(self, plan: BatchPlan) -> None:
+        """Tell every source that has units in it that a plan is committed."""
+        for _, source, planned in self._taking_part(plan):
+            source.acknowledge(plan.batch_id, planned)
+
+    def settle(self, plan: BatchPlan, manifest: Manifest) -> None:
+        """Go on behind a committed batch."""
+        for name, planned in plan.inputs.items():
+            known = known_at(plan, name)
+            if name in manifest.source_schemas:
+                known = Survey(manifest.source_schemas[name], frozenset(manifest.wide.get(name, ())))
+            places = self._places if name in self._sources else self._retired
+            places[name] = Place(planned.span.end or None, known, newest_of(plan, name))
+
+    def fold(self, upto: int) -> None:
+        """Have every source compact its ledger, as far as the newest committed batch that has units of it."""
+        for name, source in self._sources.items():
+            newest = min(upto, self._places[name].newest)
+            if newest >= 0:
+                source.fold(newest)
+
+
+def _is_full(found: PlannedInput | None, limit: ReadLimit) -> bool:
+    if found is None:
+        return False
+    return found.size_bytes >= (limit.max_bytes or inf) or found.files >= (limit.max_files or inf)
