@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ class Segment:
         times = self._batch.column(expires)
         values = np.frombuffer(times.buffers()[1], np.int64)[times.offset : times.offset + len(times)]
         order = self._batch.column(BY_TIME).to_numpy()[: len(times) - times.null_count]
-        begin = 0 if after_us is None else int(np.searchsorted(values, after_us, "right", sorter=order))
-        end = int(np.searchsorted(values, upto_us, "right", sorter=order))
+        begin = 0 if after_us is None else bisect_right(order, after_us, key=values.__getitem__)
+        end = bisect_right(order, upto_us, key=values.__getitem__)
         found: npt.NDArray[np.intp] = order[begin:end].astype(np.intp)
         return found
