@@ -34,6 +34,11 @@ def layout_from_json(body: Mapping[str, Any]) -> TableLayout:
     return TableLayout(keys, values, part, body["expires"], body["bucket_us"])
 
 
+def kept_layout(layout: TableLayout, *, where: str) -> TableLayout:
+    """Return a layout with the types that its values have in files. Raises StateError for one that cannot be kept."""
+    return layout_from_json(layout_to_json(layout, where=where))
+
+
 def _kept(columns: Mapping[str, pl.DataType], where: str) -> Schema:
     import polars as pl
 

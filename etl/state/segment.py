@@ -1,0 +1,117 @@
+"""A file of rows in the Arrow IPC format, sorted by the hash of their key: written whole, read where it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etl.state.version import StateFile
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+    import pyarrow as pa
+
+    from etl.state.key_hash import Hashes
+
+HASH = "_hash"
+GONE = "_gone"
+"""True in a tombstone: the key had a row, and has none any more."""
+BY_TIME = "_by_time"
+"""Where rows expire: the numbers of those that ever do, in the order in which they do, then the others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The bytes of a file to be, and what a version record says of it but for its name."""
+
+    content: bytes
+    rows: int
+    puts: int
+    min_us: int | None
+    max_us: int | None
+
+    def named(self, path: str, batch_id: int) -> StateFile:
+        """Return the file under a name."""
+        size, checksum = len(self.content), digest(self.content)
+        return StateFile(path, self.rows, self.puts, size, checksum, batch_id, self.min_us, self.max_us)
+
+
+def digest(content: bytes | memoryview) -> str:
+    """Return the checksum of a file: the first half of its SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:32]
+
+
+def encode_segment(frame: pl.DataFrame, expires: str | None) -> Encoded:
+    """Return the file of rows that are sorted by ``HASH`` and have ``GONE``, and what is in it."""
+    puts = frame.height - int(frame.get_column(GONE).sum())
+    min_us = max_us = None
+    if expires is not None:
+        times = frame.get_column(expires).dt.epoch("us")
+        frame = frame.with_columns(times.arg_sort(nulls_last=True).alias(BY_TIME))
+        min_us = times.min()
+        max_us = times.max() if times.null_count() == frame.height - puts else None
+    return Encoded(_to_ipc(frame.rechunk()), frame.height, puts, _integer(min_us), _integer(max_us))
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _to_ipc(frame: pl.DataFrame) -> bytes:
+    """Return one record batch, uncompressed: it is mapped into memory, and most of it never looked at."""
+    import polars as pl
+    import pyarrow as pa
+
+    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    out = pa.BufferOutputStream()
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table, max(frame.height, 1))
+    content: bytes = out.getvalue().to_pybytes()
+    return content
+
+
+class Segment:
+    """The rows of a file; ``content`` is its bytes, usually mapped into memory."""
+
+    def __init__(self, content: object) -> None:
+        import pyarrow as pa
+
+        reader = pa.ipc.open_file(pa.py_buffer(content))
+        self._batch: pa.RecordBatch = (
+            reader.get_batch(0) if reader.num_record_batches else pa.RecordBatch.from_pylist([], reader.schema)
+        )
+        self.columns: tuple[str, ...] = tuple(reader.schema.names)
+        self.hashes: Hashes = self._batch.column(HASH).to_numpy()
+
+    def take(self, columns: list[str], rows: npt.NDArray[np.intp] | None = None) -> pl.DataFrame:
+        """Return columns of the rows with these numbers, in their order; of all without."""
+        import polars as pl
+        import pyarrow as pa
+
+        batch = self._batch.select(columns)
+        return pl.DataFrame(pl.from_arrow(batch if rows is None else batch.take(pa.array(rows))))
+
+    def between(self, low: int, high: int) -> tuple[int, int]:
+        """Return the numbers of the first row with a hash of at least ``low`` and of the first beyond ``high``."""
+        import numpy as np
+
+        return (
+            int(np.searchsorted(self.hashes, np.uint64(low), "left")),
+            int(np.searchsorted(self.hashes, np.uint64(high), "right")),
+        )
+
+    def expiring(self, expires: str, after_us: int | None, upto_us: int) -> npt.NDArray[np.intp]:
+        """Return the numbers of the rows whose time is after one and at or before another."""
+        import numpy as np
+
+        times = self._batch.column(expires)
+        values = np.frombuffer(times.buffers()[1], np.int64)[times.offset : times.offset + len(times)]
+        order = self._batch.column(BY_TIME).to_numpy()[: len(times) - times.null_count]
+        begin = 0 if after_us is None else bisect_right(order, after_us, key=values.__getitem__)
+        end = bisect_right(order, upto_us, key=values.__getitem__)
+        found: npt.NDArray[np.intp] = order[begin:end].astype(np.intp)
+        return found
