@@ -19,6 +19,8 @@ TRANSFORMS = Registry(
         "parse": "etl.transforms.parse:Parse",
         "sql": "etl.transforms.sql:Sql",
         "watermark": "etl.transforms.watermark:Watermark",
+        "deduplicate": "etl.transforms.deduplicate:Deduplicate",
+        "join_stream": "etl.transforms.join_stream:JoinStream",
         "python": "etl.transforms.python:Python",
     }
 )
