@@ -13,8 +13,13 @@ from etl.transforms.lateness import AT, EXPIRES, lasting
 from etl.transforms.ordering import row_order
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     import numpy as np
     import polars as pl
+
+    Places: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
+    Marks: TypeAlias = np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 ROW = "_etl_row"
 """A column of our own: the place of a row in its frame."""
@@ -97,12 +102,27 @@ def is_among(frame: pl.DataFrame, known: pl.DataFrame, keys: list[str]) -> pl.Se
 
 def _covered(same: Sameness, frame: pl.DataFrame, known: pl.DataFrame) -> pl.Series:
     """Tell of each row whether one of its key that was kept is no further from it than ``within``."""
+    import numpy as np
     import polars as pl
 
-    keys = list(same.keys)
-    pairs = frame.select(*keys, AT).with_row_index(ROW).join(known, on=keys, nulls_equal=True, suffix="_kept")
-    near = (pl.col(AT) - pl.col(f"{AT}_kept")).abs() <= same.within_us
-    return marked(pairs.filter(near)[ROW], frame.height)
+    keys, within_us = list(same.keys), same.within_us or 0
+    numbered = known.select(keys).unique().with_row_index("_etl_key")
+    kept = known.join(numbered, on=keys, nulls_equal=True).sort("_etl_key", AT)
+    rows = frame.select(*keys, AT).with_row_index(ROW).join(numbered, on=keys, nulls_equal=True)
+    moments = np.unique(kept[AT].to_numpy())
+    stride, times = len(moments) + 1, rows[AT].to_numpy()
+    here = _ranked(kept["_etl_key"], np.searchsorted(moments, kept[AT].to_numpy()), stride)
+    least = _ranked(rows["_etl_key"], np.searchsorted(moments, times - within_us), stride)
+    beyond = _ranked(rows["_etl_key"], np.searchsorted(moments, times + within_us, side="right"), stride)
+    is_near = np.searchsorted(here, beyond) > np.searchsorted(here, least)
+    return marked(rows[ROW].filter(pl.Series(is_near)), frame.height)
+
+
+def _ranked(keys: pl.Series, places: Places, stride: int) -> Places:
+    """Return one number that sorts by key, then by place."""
+    import numpy as np
+
+    return keys.to_numpy().astype(np.int64) * stride + places
 
 
 def marked(places: pl.Series, height: int) -> pl.Series:
@@ -144,12 +164,7 @@ def starts_of(keys: Sequence[str]) -> pl.Expr:
     return is_other | (pl.int_range(pl.len()) == 0)
 
 
-def _chain(
-    groups: np.ndarray[tuple[int], np.dtype[np.int64]],
-    times: np.ndarray[tuple[int], np.dtype[np.int64]],
-    is_start: np.ndarray[tuple[int], np.dtype[np.bool_]],
-    within_us: int,
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _chain(groups: Places, times: Places, is_start: Marks, within_us: int) -> Marks:
     """Tell which rows (sorted by group, then time) are kept: the first of a group, then each first one out of reach.
 
     Every row points to the first one out of its reach; what the starts lead to is found by doubling the pointers, in
