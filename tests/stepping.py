@@ -189,3 +189,10 @@ def cut(frame: pl.DataFrame, places: Sequence[int]) -> list[pl.DataFrame]:
     """Return ``frame`` in batches that end before each of ``places``; a place twice gives a batch without rows."""
     ends = [*sorted(min(place, frame.height) for place in places), frame.height]
     return [frame[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def assert_ahead(walked: Walk, column: str, behind_us: int) -> None:
+    """Fail where a row came out further behind the watermark before its batch than ``behind_us``."""
+    for frame, before_us in zip(walked.emitted, [None, *walked.watermarks], strict=False):
+        earliest: Any = event_micros(frame[column]).min()
+        assert before_us is None or earliest is None or earliest > before_us - behind_us

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from etl.transforms import TRANSFORMS
 from etl.transforms.contract import TransformSite
-from tests.stepping import Clock, Walk, assert_same, cut, walk
+from tests.stepping import Clock, Walk, assert_ahead, assert_same, cut, walk
 
 ORDERS = pl.Schema({"order": pl.String(), "at": pl.Datetime("us"), "item": pl.Int64(), "_source_file": pl.String()})
 REFUNDS = pl.Schema({"of": pl.String(), "at": pl.Datetime("us"), "refund": pl.Int64(), "_source_file": pl.String()})
@@ -89,6 +89,8 @@ def test_a_join_gives_what_sql_gives_over_all_rows_that_were_not_late(
 
     kept = accepted(orders, found.late, "item"), accepted(refunds, found.late, "refund")
     assert_same(found.rows(), expected(query(how, bounds, found.watermarks[-1]), *kept))
+    for column in {"at", "at_refunds"} & set(found.rows().columns):
+        assert_ahead(found, column, max(bounds) * MINUTE_US)
 
 
 @settings(max_examples=40, deadline=None)
