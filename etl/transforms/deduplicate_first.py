@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from etl.balance import FILE, Tally
 from etl.state.contract import StateChange, StateTable, TableLayout
 from etl.transforms.contract import Stepped
-from etl.transforms.lateness import AT, EXPIRES, lasting
+from etl.transforms.lateness import AT, EXPIRES, bucket_us, lasting
 from etl.transforms.ordering import row_order
 
 if TYPE_CHECKING:
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 
 ROW = "_etl_row"
 """A column of our own: the place of a row in its frame."""
-
-_MINUTE_US = 60_000_000
-_BUCKETS = 16
-"""How many time partitions of state a duration should span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class Sameness:
             values=kinds,
             part={} if self.within_us is None else {AT: pl.Int64()},
             expires=EXPIRES if self.time else None,
-            bucket_us=max(_MINUTE_US, self.hold_us // _BUCKETS),
+            bucket_us=bucket_us(self.hold_us),
         )
 
 

@@ -9,7 +9,7 @@ from etl.balance import FILE, Tally
 from etl.state.contract import StateChange, StateTable, TableLayout
 from etl.transforms.columns import system_columns
 from etl.transforms.contract import Moment
-from etl.transforms.lateness import AT, EXPIRES, collected, expiry, on_time
+from etl.transforms.lateness import AT, EXPIRES, bucket_us, collected, expiry, on_time
 from etl.transforms.watermark import event_time
 
 if TYPE_CHECKING:
@@ -20,9 +20,6 @@ BATCH, ROW = "_etl_batch", "_etl_row"
 
 MATCHED = "_etl_matched"
 """A column of our own: whether a partner was found."""
-
-_MINUTE_US = 60_000_000
-_BUCKETS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class Side:
             values=kinds,
             part={BATCH: pl.Int64(), ROW: pl.Int64()},
             expires=None if self.hold_us is None else EXPIRES,
-            bucket_us=max(_MINUTE_US, (self.hold_us or 0) // _BUCKETS),
+            bucket_us=bucket_us(self.hold_us or 0),
         )
 
     def columns(self, given: pl.Schema) -> list[str]:

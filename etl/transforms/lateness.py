@@ -21,6 +21,8 @@ EXPIRES = "_etl_expires"
 """A column of our own in state: the moment that the watermark has to reach for a row to leave."""
 
 _MICROSECONDS = 1_000_000
+_LEAST_BUCKET_US = 300 * _MICROSECONDS
+_BUCKETS = 16
 
 
 def micros_of(seconds: float) -> int:
@@ -91,6 +93,11 @@ def expiry(hold_us: int) -> pl.Expr:
     import polars as pl
 
     return (pl.col(AT) + hold_us).cast(pl.Datetime("us", "UTC")).alias(EXPIRES)
+
+
+def bucket_us(hold_us: int) -> int:
+    """Return the width of the time partitions of rows that stay for ``hold_us`` and as long as the watermark lags."""
+    return max(_LEAST_BUCKET_US, hold_us // _BUCKETS)
 
 
 def lasting(frame: pl.DataFrame, hold_us: int, after_us: int | None) -> pl.DataFrame:
