@@ -20,6 +20,8 @@ TRANSFORMS = Registry(
         "sql": "etl.transforms.sql:Sql",
         "union": "etl.transforms.union:Union",
         "watermark": "etl.transforms.watermark:Watermark",
+        "deduplicate": "etl.transforms.deduplicate:Deduplicate",
+        "join_stream": "etl.transforms.join_stream:JoinStream",
         "python": "etl.transforms.python:Python",
     }
 )
