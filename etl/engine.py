@@ -69,7 +69,7 @@ def run(
         if recovered is not None:
             results.append(recovered)
         while not is_over():
-            result = runner.run_batch()
+            result = runner.run_batch() or runner.run_due()
             if result is None:
                 if runner.awaits_refresh:
                     reporter.noted(pipeline.name, _NOTHING_TO_BEGIN_WITH)

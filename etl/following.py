@@ -46,7 +46,7 @@ def follow(
         if runner.recover() is not None:
             done += 1
         while not is_over():
-            if runner.run_batch() is not None:
+            if (runner.run_batch() or runner.run_due()) is not None:
                 done += 1
                 continue
             runner.idle()

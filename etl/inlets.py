@@ -16,7 +16,7 @@ from etl.widening import carried_on
 if TYPE_CHECKING:
     from etl.errors import SourceChangedError
     from etl.flow import Flow
-    from etl.model import Manifest, Offset, ReadLimit
+    from etl.model import Manifest, Offset, ReadLimit, Schema
     from etl.pipeline import Pipeline
     from etl.resumption import Standing
     from etl.sources.contract import Source
@@ -64,6 +64,10 @@ class Inlets:
     def planned_schemas(self) -> dict[str, Any]:
         """Return what a plan says of the schemas of all sources."""
         return as_planned({name: place.known for name, place in (self._places | self._retired).items()})
+
+    def schemas(self) -> dict[str, Schema]:
+        """Return the columns of each source, as far as they are known."""
+        return {name: {} if place.known is None else place.known.schema for name, place in self._places.items()}
 
     def next(self, batch_id: int) -> dict[str, PlannedInput] | None:
         """Return what the next batch takes of each source, None where none has anything or some must wait."""

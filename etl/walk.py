@@ -18,6 +18,7 @@ from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, newest_manifests, restore_sources, take_stock
 from etl.staging import stage_batch
 from etl.states import States
+from etl.timers import Timers
 from etl.watermark import Watermarks, clocks_from_json, clocks_to_json, from_text, to_text
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Runner:
         self._states = States(
             list(stateful_steps(self._flow)), checkpoint.storage.at("state"), seam, pipeline.project.memory_bytes
         )
+        self._timers = Timers(self._flow, self._states)
         self._watermarks = Watermarks()
         self._next_id = 0
         self._has_stray_files = False
@@ -161,6 +163,17 @@ class Runner:
         plan = self.plan()
         if plan is None:
             return None
+        watch.lap("plan")
+        self._reporter.planned(self._pipeline.name, plan)
+        return self._carry_out(plan, watch)
+
+    def run_due(self) -> BatchResult | None:
+        """Carry out a batch without rows where time alone has something to give; None where it has not."""
+        watch = Stopwatch(self._seam)
+        plan = self._plan_of(self._inlets.idle(self._next_id))
+        if not self._timers.is_due(plan, self._watermarks, self._inlets.schemas()):
+            return None
+        self._add_plan(plan)
         watch.lap("plan")
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, watch)

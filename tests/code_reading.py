@@ -47,6 +47,7 @@ RANKS = {
     ),
     7: (
         "resumption",
+        "timers",
         "resolutions",
         "committing",
         "inlets",

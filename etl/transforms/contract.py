@@ -150,5 +150,6 @@ class Stateful(Protocol):
     def next_due_us(self, state: State, moment: Moment) -> int | None:
         """Return when, by the clock of batches (``plan.batch_at``), a batch without rows would give something.
 
-        None where time alone changes nothing (the watermark moves only with rows, or with idle sources).
+        Microseconds since 1970; None where time alone changes nothing. Asked only where the attribute ``has_timeouts``
+        is true.
         """

@@ -100,7 +100,9 @@ def at_us(minutes: int) -> int:
 
 def rows_of(found: pl.DataFrame) -> Counter[str]:
     """Return the multiset of rows; the two zeros are one."""
-    return Counter(repr([0.0 if each == 0.0 and isinstance(each, float) else each for each in row]) for row in found.rows())
+    return Counter(
+        repr([0.0 if each == 0.0 and isinstance(each, float) else each for each in row]) for row in found.rows()
+    )
 
 
 def scanned(table: StateTable) -> Counter[str]:
@@ -139,7 +141,10 @@ class Both:
         assert rows_of(table.expired(upto_us)) == rows_of(plain.expired(upto_us))
         assert scanned(table) == scanned(plain)
         assert table.rows >= plain.rows
-        assert [each.schema for each in table.scan()] in ([], [pl.Schema(self.layout.columns)] * len(list(table.scan())))
+        assert [each.schema for each in table.scan()] in (
+            [],
+            [pl.Schema(self.layout.columns)] * len(list(table.scan())),
+        )
 
 
 @settings(deadline=None)
@@ -148,13 +153,16 @@ def test_the_store_holds_what_a_plain_frame_would_after_any_history(data: st.Dat
     layout = data.draw(layouts())
     with TemporaryDirectory() as folder:
         from pathlib import Path
+
         both = Both(layout, data.draw(limits()), Path(folder))
         for _ in range(data.draw(st.integers(1, 12))):
             both.change(data.draw(changes(layout)))
             if data.draw(st.booleans()):
                 both.reopen()
             if data.draw(st.booleans()):
-                keys = data.draw(st.lists(st.fixed_dictionaries({name: VALUES[name] for name in layout.keys}), max_size=6))
+                keys = data.draw(
+                    st.lists(st.fixed_dictionaries({name: VALUES[name] for name in layout.keys}), max_size=6)
+                )
                 both.check(-1, frame(keys, layout.keys), at_us(data.draw(st.integers(0, 30))))
             if data.draw(st.integers(0, 3)) == 0:
                 both.store.collect([ref for ref in both.refs[-2:] if ref is not None])
