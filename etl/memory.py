@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 from etl.errors import FencedError, SchemaDriftError, SourceChangedError, TableStateError
 from etl.formats.contract import Format
 from etl.formats.ndjson import Ndjson
-from etl.model import Json, Manifest, Offset, PlannedInput, ReadLimit, Revision, Schema, Span, StagedFile
+from etl.model import CHANGE, Json, Manifest, Offset, PlannedInput, ReadLimit, Revision, Schema, Span, StagedFile
 from etl.rejects import rejects
 from etl.schema import from_polars, to_polars
 from etl.schema_contract import EVOLVE, Survey
+from etl.sinks.changes import changes_of, refuse_changes, refuse_keys
 from etl.sources.again import Rereader, is_again
 from etl.sources.contract import Reading
 from etl.widening import merge
@@ -146,10 +147,14 @@ class MemorySource:
 
 
 class MemorySink:
-    """A table in memory with the semantics of a real one: attempts are staged, one manifest per batch becomes rows."""
+    """A table in memory with the semantics of a real one: attempts are staged, one manifest per batch becomes rows.
 
-    def __init__(self, table: str = "memory") -> None:
+    With a ``primary_key``, batches insert, update and delete by it (``write_mode: merge``), else they add rows.
+    """
+
+    def __init__(self, table: str = "memory", primary_key: Sequence[str] = ()) -> None:
         self.table = table
+        self._keys = list(primary_key)
         self._staged: dict[str, pl.DataFrame] = {}
         self._batches: list[tuple[int, pl.DataFrame]] = []
         self._versions: dict[tuple[str, int], int] = {}
@@ -181,16 +186,25 @@ class MemorySink:
         return self._replaces is not None and self.last_batch_id() is None and bool(self._batches)
 
     def prepare(self, rows: pl.Schema, *, may_widen: bool = False) -> Schema:
-        """Return the columns of ``rows``."""
-        return from_polars(rows)
+        """Return the columns of ``rows``. Raises ConfigError where they do not fit the primary key."""
+        kept = [name for name in rows if name != CHANGE]
+        if self._keys:
+            refuse_keys(rows, kept, self._keys, self.table)
+        else:
+            refuse_changes(rows, self.table)
+        return from_polars(rows.__class__({name: rows[name] for name in kept}))
 
     def revise(self, batch_id: int, attempt: str, edit: Edit) -> tuple[tuple[StagedFile, ...], Revision | None]:
         """Change nothing: rows stay as they were committed."""
         return (), None
 
     def stage(self, batch_id: int, attempt: str, rows: pl.LazyFrame, tally: Tally) -> tuple[StagedFile, ...]:
-        """Keep the rows under the attempt's name."""
+        """Keep the rows under the attempt's name, with a primary key one of each key."""
         frame = rows.collect()
+        if self._keys:
+            changes = changes_of(frame, self._keys, where=self.table)
+            tally.count("deduplicated", changes.superseded)
+            frame = changes.upserts.vstack(changes.deletes)
         tally.count("written", frame)
         self._staged[attempt] = frame
         return (StagedFile(attempt, 0, frame.height),)
@@ -207,11 +221,25 @@ class MemorySink:
             if manifest.batch_id == 0 and self._replaces is not None:
                 self._batches.clear()
                 self._superseded.update(self._replaces)
-            self._batches.append((manifest.batch_id, self._staged[manifest.attempt]))
+            self._bring(manifest.batch_id, self._staged[manifest.attempt])
             self._versions[key] = len(self._versions)
             if self._pipeline:
                 self._claims[self._pipeline] = manifest.batch_id
         return self._versions[key]
+
+    def _bring(self, batch_id: int, staged: pl.DataFrame) -> None:
+        """Add the rows of a batch; those of its keys that are there already go."""
+        import polars as pl
+
+        if not self._keys:
+            self._batches.append((batch_id, staged))
+            return
+        self._batches = [
+            (number, frame.join(staged, on=self._keys, how="anti", nulls_equal=True, maintain_order="left"))
+            for number, frame in self._batches
+        ]
+        rows = staged.filter(pl.col(CHANGE) != "delete").drop(CHANGE) if CHANGE in staged.columns else staged
+        self._batches.append((batch_id, rows))
 
     def _refuse_other_checkpoint(self) -> None:
         if self._app_id in self._superseded:

@@ -82,10 +82,17 @@ def _check_expectations(document: Document, expected: Sequence[ExpectationOption
 
 
 def _check_provenance(document: Document, sources: Sequence[SourceSpec], sink: Options) -> None:
-    """Refuse a table that does not keep what a source finds its earlier rows by."""
-    if any(getattr(source.options, "needs_provenance", False) for source in sources) and not getattr(
-        sink, "provenance", True
-    ):
+    """Refuse a table that does not keep what a source finds its earlier rows by, or finds them in another way."""
+    if not any(getattr(source.options, "needs_provenance", False) for source in sources):
+        return
+    write_mode = getattr(sink, "write_mode", "append")
+    if write_mode != "append":
+        document.fault(
+            ("sink", "write_mode"),
+            f"`on_change: replace_rows` takes out rows by their file, {write_mode} by itself; say "
+            "`write_mode: append`, or `on_change: reingest` at the source",
+        )
+    if not getattr(sink, "provenance", True):
         document.fault(
             ("sink", "provenance"), "`on_change: replace_rows` finds rows by their _source_file; leave it true"
         )

@@ -13,6 +13,7 @@ from etl.operations.looking import Onlooker
 from etl.operations.replaying import NOT_KEPT_HINT, units_again
 from etl.operations.tables import scan_url
 from etl.rejects import PART, TAIL
+from etl.resolutions import refuse_replacing
 from etl.sinks.quarantine import OPEN
 from etl.sources.again import again_units
 from etl.storage import open_storage
@@ -181,6 +182,8 @@ class PipelineQuarantine:
         if self.rows() is None:
             return Resolved(self.name, action)
         pipeline = self._workspace.wired(self.name, listening.seam)
+        if action == "replay":
+            refuse_replacing(pipeline.flow, getattr(self._spec.sink.options, "write_mode", "append"))
         with open_runner(pipeline, listening.seam, listening.reporter) as runner:
             runner.recover()
             if runner.awaits_refresh:

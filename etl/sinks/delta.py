@@ -1,4 +1,4 @@
-"""The Delta table sink: append, exactly once; a refresh's first batch takes the place of what is there."""
+"""The Delta table sink: batches that add rows, change rows by key or take the place of all rows, each exactly once."""
 
 from __future__ import annotations
 
@@ -7,23 +7,29 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from etl.balance import observed, rows_by_file
+from etl.balance import ARRIVED, observed, rows_by_file
 from etl.errors import SinkError, TableMovedError
-from etl.model import SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
+from etl.model import CHANGE, SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
 from etl.schema import from_polars, to_polars
+from etl.sinks.changes import refuse_changes, refuse_keys
 from etl.sinks.contract import Edit, SinkSite
 from etl.sinks.delta_actions import Identity, append_actions, remove_actions, replace_actions
 from etl.sinks.delta_checks import (
+    Prepared,
     refuse_other_checkpoint,
     refuse_other_partitions,
     refuse_partition_types,
     refuse_superseded,
+    refuse_untyped_keys,
 )
 from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
-from etl.sinks.delta_files import StagingPlan, describe_file, nan_observer, write_files
+from etl.sinks.delta_files import nan_observer
 from etl.sinks.delta_log import Action, DeltaLog, Head
+from etl.sinks.delta_merge import Merger
 from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
+from etl.sinks.delta_staging import StagingArea
 from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 
 if TYPE_CHECKING:
@@ -38,7 +44,7 @@ _LOG_CHECKPOINT_EVERY = 100
 
 
 class DeltaSink:
-    """Appends batches to one Delta table; made with the first batch where it does not exist."""
+    """Brings batches into one Delta table; made with the first batch where it does not exist."""
 
     options_model = DeltaOptions
 
@@ -48,12 +54,15 @@ class DeltaSink:
         self._log = DeltaLog(site.storage, site.storage_options, site.seam)
         self._replaces: tuple[str, ...] | None = None
         self._tended_at: int | None = None
-        self._prepared: tuple[tuple[int | None, pl.Schema, bool], Schema] | None = None
+        self._staging = StagingArea(options, site)
+        self._prepared: Prepared | None = None
+        self._merger = Merger(options.primary_key, site, self._log)
+        self._is_idle = False
         self.table = site.table
 
     def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
         """Take the names under which the table remembers this pipeline's batches."""
-        self._log.app_id = app_id
+        self._log.app_id = self._staging.app_id = app_id
         self._log.pipeline = pipeline
         self._replaces = None if replaces is None else tuple(replaces)
 
@@ -86,15 +95,16 @@ class DeltaSink:
     def prepare(self, rows: pl.Schema, *, may_widen: bool = False) -> Schema:
         """Return the columns that a batch of ``rows`` leaves the table with. Raises SinkError."""
         head = self._log.head()
-        asked = (None if head is None else head.version, rows, may_widen)
-        if self._prepared is None or self._prepared[0] != asked:
-            self._prepared = (asked, self._prepare(head, rows, may_widen=may_widen))
-        return self._prepared[1]
+        known = self._prepared
+        if known is None or not known.answers(head, rows, may_widen=may_widen):
+            self._prepared = known = self._prepare(head, rows, may_widen=may_widen)
+        return known.schema
 
-    def _prepare(self, head: Head | None, rows: pl.Schema, *, may_widen: bool) -> Schema:
+    def _prepare(self, head: Head | None, rows: pl.Schema, *, may_widen: bool) -> Prepared:
+        self._refuse_rows(rows)
         if head is not None:
             self._refuse_unfit(head)
-        before = [] if head is None or self._is_replaced(head) else head.fields
+        before = [] if head is None or self._replaces_all(head) else head.fields
         fields = merge_fields(before, to_delta_fields(self._kept(rows)), may_widen=may_widen)
         if not fields:
             raise SinkError(
@@ -103,24 +113,36 @@ class DeltaSink:
                 hint="declare the columns under `schema:` of the source, or wait for input with values",
             )
         refuse_partition_types(fields, self._options.partition_by, self.table)
-        return from_delta_fields(fields)
+        refuse_untyped_keys(fields, self._options.primary_key, self.table)
+        return Prepared(head, rows, may_widen, from_delta_fields(fields))
+
+    def _refuse_rows(self, rows: pl.Schema) -> None:
+        """Refuse rows that the write mode cannot take. Raises ConfigError."""
+        if not self._options.primary_key:
+            refuse_changes(rows, self.table)
+            return
+        kept = self._kept(rows)
+        refuse_keys(rows, [name for name in rows if name in kept], self._options.primary_key, self.table)
 
     def _kept(self, rows: pl.Schema) -> Schema:
         """Return the columns of ``rows`` that the table is to have: all but system columns that are not kept."""
-        dropped = set(SYSTEM_COLUMNS) - set(self._site.provenance)
+        dropped = {*SYSTEM_COLUMNS, CHANGE} - set(self._site.provenance)
         return {name: tree for name, tree in from_polars(rows).items() if name not in dropped}
 
     def _is_replaced(self, head: Head) -> bool:
         """Tell whether the next batch takes the place of all that the table holds."""
         return self._replaces is not None and head.batch_id is None
 
+    def _replaces_all(self, head: Head) -> bool:
+        return self._is_replaced(head) or self._options.write_mode == "overwrite"
+
     def _refuse_unfit(self, head: Head) -> None:
         """Refuse a table that cannot take our next batch. Raises SinkError, FencedError, TableStateError."""
         self._refuse_other_checkpoint(head)
         refuse_unkept(head, self.table)
-        if self._is_replaced(head):
+        if self._is_replaced(head) or self._options.write_mode != "append":
             refuse_irreplaceable(head, self.table)
-        else:
+        if not self._replaces_all(head):
             refuse_other_partitions(head, self._options.partition_by, self.table, self._log.refresh_command)
 
     def _refuse_other_checkpoint(self, head: Head) -> None:
@@ -132,7 +154,13 @@ class DeltaSink:
         The last call of ``prepare`` says which types the table has afterwards.
         """
         given = rows.collect_schema()
-        target = self._prepared[1] if self._prepared and self._prepared[0][1] == given else self.prepare(given)
+        prepared = self._prepared
+        if prepared is None or prepared.rows != given:
+            prepared = self._prepare(self._log.head(), given, may_widen=False)
+        target = prepared.schema
+        if self._options.primary_key:
+            takes_all = prepared.head is not None and self._is_replaced(prepared.head)
+            rows = self._merger.written(attempt, rows, prepared, tally, takes_all=takes_all)
         names = [name for name in target if name in given]
         types = to_polars(stored({name: target[name] for name in names}))
         look, nan_columns = nan_observer()
@@ -142,69 +170,45 @@ class DeltaSink:
             look(frame)
 
         fitted = _fit(observed(rows, see).select(names), types)
-        files = self._write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
+        files = self._staging.write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
+        self._is_idle = not any(tally.counts()[fate] for fate in ARRIVED)
         return files
 
     def revise(self, batch_id: int, attempt: str, edit: Edit) -> tuple[tuple[StagedFile, ...], Revision | None]:
         """Write the rows that an edit touches anew, beside the table. Raises SinkError."""
-        head = self._log.head()
+        merge = self._merger.merge_of(attempt)
+        head = self._log.head() if merge is None else merge.head
+        if self._options.write_mode == "overwrite" or (merge is not None and head is None):
+            return (), self._replacement(head)
         if head is None or self._is_replaced(head):
             return (), None
         self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
-        revision = TableRevision(self._log, head, edit, self._site.storage, self._site.storage_options)
+        revision = None if merge is None else merge.revision
+        if revision is None:
+            reader = FileReader(head, edit.schema, self._site.storage, self._site.storage_options)
+            revision = TableRevision(partial(self._log.live_files, head), reader, edit)
         if not revision.removes:
-            return (), Revision((), head.version, is_data_change=False) if revision.retypes else None
+            found = Revision((), head.version, is_data_change=False)
+            return (), found if revision.retypes or merge is not None else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
-        files = self._write(batch_id, f"{attempt[:16]}-old", rows, nan_columns)
+        files = self._staging.write(batch_id, f"{attempt[:16]}-old", rows, nan_columns)
         revision.check(sum(file.rows for file in files))
         found = Revision(revision.removes, head.version, revision.is_data_change)
         return tuple(replace(file, is_rewrite=True) for file in files), found
 
-    def _write(self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: set[str]) -> tuple[StagedFile, ...]:
-        """Write rows as files of an attempt and describe those that hold any; the others are removed.
+    def _replacement(self, head: Head | None) -> Revision | None:
+        """Return what says that a batch is put in place of all rows, or that nobody has made the table meanwhile.
 
-        ``nan_columns`` fills while the rows are written.
+        None for a batch to which nothing came: the table stays.
         """
-        plan = StagingPlan(
-            self._site.url,
-            f"{self._prefix(batch_id)}{name}",
-            tuple(self._options.partition_by),
-            self._options.target_file_size,
-            dict(self._site.storage_options),
-        )
-        paths = self._site.seam.effect(
-            f"{self._effect}.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
-        )
-        self._site.storage.sync(paths, effect=f"{self._effect}.sync")
-        files = self._describe(paths, frozenset(nan_columns))
-        for file in files:
-            if not file.rows:
-                self._site.storage.remove(file.path, effect=f"{self._effect}.discard")
-        return tuple(file for file in files if file.rows)
-
-    @property
-    def _effect(self) -> str:
-        """The name of what this table does, at the seam."""
-        return "data" if self._site.role == "main" else self._site.role
-
-    def _prefix(self, batch_id: int) -> str:
-        return f"part-{self._log.app_id[:8]}-{batch_id:010d}-"
-
-    def _describe(self, paths: list[str], nan_columns: frozenset[str]) -> list[StagedFile]:
-        described = []
-        for path in paths:
-            size = self._site.storage.size(path)
-            if size is None:
-                raise SinkError("a data file vanished while it was staged", where=f"{self._site.url}/{path}")
-            described.append(describe_file(path, size, partial(self._site.storage.open, path), nan_columns))
-        return described
+        version = -1 if head is None else head.version
+        return None if self._is_idle else Revision((), version, is_data_change=True)
 
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
-        files = manifest.tables.get(self._site.role, ())
-        return [file.path for file in files if self._site.storage.size(file.path) != file.size_bytes]
+        return self._staging.missing(manifest.tables.get(self._site.role, ()))
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Make the manifest's files one table version; return it. *Repeat*: the version of the first time."""
@@ -224,7 +228,7 @@ class DeltaSink:
     def _refuse_moved(self, head: Head | None, manifest: Manifest) -> None:
         """Refuse to take out files that another writer has taken out, or to leave out some that it added."""
         revision = manifest.revisions.get(self._site.role)
-        if revision is None or head is None:
+        if revision is None or head is None or self._options.write_mode == "overwrite":
             return
         for version in range(revision.read_version + 1, head.version + 1):
             if self._log.has_file_changes(version):
@@ -247,17 +251,18 @@ class DeltaSink:
             (self._replaces or ()) if head is None or self._is_replaced(head) else (),
             self._site.role,
         )
-        if head is None or not self._is_replaced(head):
+        is_idle = self._options.write_mode == "overwrite" and self._site.role not in manifest.revisions
+        if head is not None and is_idle and not self._is_replaced(head):
+            as_it_is = {**manifest.table_schemas, self._site.role: from_delta_fields(head.fields)}
+            return append_actions(head, replace(manifest, table_schemas=as_it_is), info, identity, now_ms)
+        if head is None or not self._replaces_all(head):
             return append_actions(head, manifest, info, identity, now_ms)
         removed = remove_actions(self._log.live_paths(head), now_ms)
         return replace_actions(head, manifest, info, identity, now_ms) + removed
 
     def discard(self, batch_id: int, keep: Collection[str]) -> None:
         """Remove staged files of ``batch_id`` but those named."""
-        prefix, kept = self._prefix(batch_id), frozenset(keep)
-        for path in self._site.storage.find():
-            if path.rsplit("/", 1)[-1].startswith(prefix) and path not in kept:
-                self._site.storage.remove(path, effect=f"{self._effect}.discard")
+        self._staging.discard(batch_id, keep)
 
     def tend(self) -> None:
         """Summarise the table's log for readers every hundred versions."""

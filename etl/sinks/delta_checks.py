@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.errors import FencedError, SinkError, TableStateError
@@ -10,9 +11,27 @@ from etl.sinks.delta_actions import SUPERSEDED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import polars as pl
+
+    from etl.model import Schema
     from etl.sinks.delta_log import Action, Head
 
 _PARTITION_TYPES = ("string", "byte", "short", "integer", "long", "boolean", "date")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A version of a table that was found fit for ``rows``, and the schema that it will have with them."""
+
+    head: Head | None
+    rows: pl.Schema
+    may_widen: bool
+    schema: Schema
+
+    def answers(self, head: Head | None, rows: pl.Schema, *, may_widen: bool) -> bool:
+        """Tell whether this is the answer to a question, so that it need not be found again."""
+        versions = [None if each is None else each.version for each in (self.head, head)]
+        return versions[0] == versions[1] and self.rows == rows and self.may_widen == may_widen
 
 
 def refuse_superseded(head: Head | None, table: str, refresh_command: str) -> None:
@@ -67,4 +86,16 @@ def refuse_partition_types(fields: Sequence[Action], partition_by: Sequence[str]
                 f"cannot be partitioned by a column of type {types.get(column, 'unknown')}",
                 where=f"{table}.{column}",
                 hint="use text, an integer, a boolean or a date: with_columns: {day: CAST(at AS DATE)}",
+            )
+
+
+def refuse_untyped_keys(fields: Sequence[Action], keys: Sequence[str], table: str) -> None:
+    """Refuse a key of which neither table nor batch has a value yet. Raises SinkError."""
+    typed = {field["name"] for field in fields}
+    for name in keys:
+        if name not in typed:
+            raise SinkError(
+                "is part of the primary_key and has no type yet: there are only nulls",
+                where=f"{table}.{name}",
+                hint="declare its type under `schema:` of the source",
             )

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from etl.options import Options, SizeBytes
+
+WriteMode = Literal["append", "merge", "overwrite"]
+_ALIASES = {"upsert": "merge", "replace": "overwrite"}
+
+
+def _without_alias(value: object) -> object:
+    return _ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 class DeltaOptions(Options):
@@ -17,7 +24,16 @@ class DeltaOptions(Options):
         default=None, pattern=r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$", description="schema.table under the lake"
     )
     path: str | None = Field(default=None, description="URL or folder of a table outside the lake's layout")
-    write_mode: Literal["append"] = "append"
+    write_mode: Annotated[
+        WriteMode,
+        BeforeValidator(_without_alias),
+        Field(
+            json_schema_extra={"enum": ["append", "merge", "overwrite", *_ALIASES]},
+            description="add rows; insert, update and delete by primary_key (or upsert); each batch is the table "
+            "(or replace)",
+        ),
+    ] = "append"
+    primary_key: list[str] = Field(default_factory=list, description="columns that tell rows apart, with merge")
     partition_by: list[str] = Field(default_factory=list)
     target_file_size: SizeBytes = 128_000_000
     provenance: bool = Field(default=True, description="keep _source_file, _source_offset and _batch_id in the table")
@@ -26,4 +42,14 @@ class DeltaOptions(Options):
     def _is_named_once(self) -> DeltaOptions:
         if (self.table is None) == (self.path is None):
             raise ValueError("name the table by either 'table' or 'path'")
+        return self
+
+    @model_validator(mode="after")
+    def _has_keys_to_merge_by(self) -> DeltaOptions:
+        if self.write_mode == "merge" and not self.primary_key:
+            raise ValueError("'write_mode: merge' needs a primary_key; without keys rows can only be added: append")
+        if self.write_mode != "merge" and self.primary_key:
+            raise ValueError(f"'primary_key' goes with 'write_mode: merge'; {self.write_mode} has no use for it")
+        if len(set(self.primary_key)) < len(self.primary_key):
+            raise ValueError("'primary_key' names a column twice")
         return self

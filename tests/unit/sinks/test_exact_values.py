@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from etl.errors import SinkError
-from etl.sinks.delta_revision import exactly
+from etl.sinks.delta_reading import exactly
 
 
 @pytest.mark.parametrize(
