@@ -177,6 +177,12 @@ class DeltaSink:
 
     def revise(self, batch_id: int, attempt: str, edit: Edit) -> tuple[tuple[StagedFile, ...], Revision | None]:
         """Write the rows that an edit touches anew, beside the table. Raises SinkError."""
+        if edit.files and self._options.write_mode != "append":
+            raise SinkError(
+                f"write_mode {self._options.write_mode} replaces rows by their key or all of them, not those of a file",
+                where=self.table,
+                hint="say `on_change: reingest` at the source, or `write_mode: append`",
+            )
         merge = self._merger.merge_of(attempt)
         head = self._log.head() if merge is None else merge.head
         if self._options.write_mode == "overwrite" or (merge is not None and head is None):

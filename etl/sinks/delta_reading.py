@@ -56,7 +56,7 @@ class FileReader:
         columns = []
         for name, dtype in types.items():
             if name in self.partition_by:
-                columns.append(pl.lit(keys.get(name), pl.String).cast(dtype).alias(name))
+                columns.append(pl.lit(keys.get(name)).cast(dtype).alias(name))
             elif name in given:
                 # Not strict where it is nested: fields that the file lacks are null then, found by name.
                 is_strict = not dtype.is_nested()
