@@ -234,12 +234,18 @@ class MemorySink:
         if not self._keys:
             self._batches.append((batch_id, staged))
             return
-        self._batches = [
-            (number, frame.join(staged, on=self._keys, how="anti", nulls_equal=True, maintain_order="left"))
-            for number, frame in self._batches
-        ]
+        self._batches = [(number, self._without(frame, staged.select(self._keys))) for number, frame in self._batches]
         rows = staged.filter(pl.col(CHANGE) != "delete").drop(CHANGE) if CHANGE in staged.columns else staged
         self._batches.append((batch_id, rows))
+
+    def _without(self, frame: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows that have none of the keys, which may be of another type."""
+        import polars as pl
+
+        types = pl.concat([frame.select(self._keys).clear(), keys.clear()], how="vertical_relaxed").schema
+        is_there = frame.select(self._keys).cast(types).with_row_index("_etl_row")
+        kept = is_there.join(keys.cast(types), on=self._keys, how="anti", nulls_equal=True)["_etl_row"]
+        return frame[kept.sort().to_list()]
 
     def _refuse_other_checkpoint(self) -> None:
         if self._app_id in self._superseded:

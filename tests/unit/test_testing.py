@@ -191,6 +191,26 @@ def test_memory_sink_holds_a_batch_once() -> None:
     assert sink.missing(manifest) == ["a"]
 
 
+def test_memory_sink_with_a_primary_key_holds_the_newest_row_of_each(tmp_path: Path) -> None:
+    source, sink = MemorySource(), MemorySink(primary_key=["id"])
+    source.add([{"id": 1, "v": "a"}, {"id": 2, "v": "b"}, {"id": 2, "v": "c"}])
+    source.add([{"id": 1.0, "v": "d"}, {"id": 2.5, "v": "e"}])
+    source.add([{"id": None, "v": "f"}])
+    results = run(pipeline(tmp_path, source, sink), Seam(), Silent())
+    assert [result.rows["deduplicated"] for result in results] == [1, 0, 0]
+    assert multiset(sink.rows()) == multiset(
+        [{"id": 2, "v": "c"}, {"id": 1.0, "v": "d"}, {"id": 2.5, "v": "e"}, {"id": None, "v": "f"}]
+    )
+
+
+def test_memory_sink_applies_a_changing_result(tmp_path: Path) -> None:
+    source, sink = MemorySource(), MemorySink(primary_key=["id"])
+    source.add([{"id": 1, "v": "a", "_change": "insert"}, {"id": 2, "v": "b", "_change": "insert"}])
+    source.add([{"id": 1, "v": "a", "_change": "delete"}, {"id": 2, "v": "c", "_change": "update"}])
+    run(pipeline(tmp_path, source, sink), Seam(), Silent())
+    assert sink.rows() == [{"id": 2, "v": "c"}]
+
+
 def test_memory_pipeline_is_built_anew_by_a_full_refresh(tmp_path: Path) -> None:
     source, sink, storage = MemorySource(), MemorySink(), LocalStorage(tmp_path, Seam())
     source.add([{"id": 1}])

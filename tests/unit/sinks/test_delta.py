@@ -42,6 +42,30 @@ def test_table_name_is_a_schema_and_a_table(name: str) -> None:
     assert DeltaOptions(table="silver.or-ders_2").target_file_size == 128_000_000
 
 
+def test_write_modes_have_two_names() -> None:
+    def mode(word: str, *keys: str) -> str:
+        return DeltaOptions.model_validate({"table": "a.b", "write_mode": word, "primary_key": list(keys)}).write_mode
+
+    found = [mode("append"), mode("merge", "id"), mode("upsert", "id"), mode("overwrite"), mode("replace")]
+    assert found == ["append", "merge", "merge", "overwrite", "overwrite"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"write_mode": "merge"}, "'write_mode: merge' needs a primary_key"),
+        ({"primary_key": ["id"]}, "'primary_key' goes with 'write_mode: merge'; append has no use for it"),
+        ({"write_mode": "replace", "primary_key": ["id"]}, "overwrite has no use for it"),
+        ({"write_mode": "merge", "primary_key": ["id", "id"]}, "names a column twice"),
+        ({"write_mode": "scd2"}, "Input should be 'append', 'merge' or 'overwrite'"),
+        ({"write_mode": ["merge"]}, "Input should be 'append', 'merge' or 'overwrite'"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        DeltaOptions.model_validate({"table": "a.b", **given})
+
+
 def test_staged_rows_are_in_no_version_and_counted_as_written(tmp_path: Path) -> None:
     sink, tally = make_sink(tmp_path), Tally()
     (file,) = sink.stage(4, "f" * 32, ROWS.lazy(), tally)

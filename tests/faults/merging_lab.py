@@ -1,0 +1,124 @@
+"""Tables that batches change by key, or replace, in a process whose children die at a given effect."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from etl.model import PROVENANCE_COLUMNS
+from etl.pipeline import Pipeline
+from etl.seam import Seam
+from etl.sinks.contract import SinkSite
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.quarantine import Quarantine
+from etl.storage import LocalStorage
+from etl.testing import MemorySource, memory_pipeline
+from etl.transforms.expectations import Expectations
+from tests.faults import crash_lab
+from tests.readers import table_rows
+
+Rows = list[dict[str, Any]]
+FAILING: dict[str, Any] = {"id": 99, "part": "p", "v": 0, "kind": "z"}
+"""A row that no expectation lets pass."""
+
+PLAIN: list[Rows] = [
+    [{"id": number, "part": part, "v": number, "kind": "a"} for number in range(4) for part in ("p", None)],
+    [{"id": 0, "part": "p", "v": 10, "kind": "b"}, {"id": 0, "part": "p", "v": 11, "kind": "a"}, FAILING],
+    [{"id": 1, "part": None, "v": 1, "kind": "a"}, {"id": 7, "part": "p", "v": 70, "kind": "c/é"}],
+    [{"id": 2, "part": "p", "v": 2.5, "kind": "b"}, {"id": 0, "part": "p", "v": 12.0, "kind": "b"}],
+]
+"""Rows to be merged by id and part: of the third batch one is in the table, the fourth makes a column wider."""
+
+CHANGING: list[Rows] = [
+    [{"id": number, "part": "p", "v": number, "kind": "a", "_change": "insert"} for number in range(4)],
+    [
+        {"id": 0, "part": "p", "v": 10, "kind": "b", "_change": "update"},
+        {"id": 1, "part": "p", "v": 1, "kind": "a", "_change": "delete"},
+        {"id": 4, "part": None, "v": 4, "kind": "a", "_change": "insert"},
+        FAILING | {"_change": "insert"},
+    ],
+    [{"id": number, "part": "p", "v": 0, "kind": "a", "_change": "delete"} for number in (0, 2, 3)],
+    [{"id": 1, "part": "p", "v": 100, "kind": "b", "_change": "insert"}],
+]
+BATCHES = {"plain": PLAIN, "changing": CHANGING, "whole": PLAIN}
+
+
+def merged(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch, by a dictionary; before the first one it is empty."""
+    table: dict[Any, Mapping[str, Any]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in rows:
+            if row["kind"] == "z":
+                continue
+            table.pop((row["id"], row["part"]), None)
+            if row.get("_change") != "delete":
+                table[row["id"], row["part"]] = row
+        seen.append(multiset(table.values()))
+    return seen
+
+
+def replaced(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where a batch is the table."""
+    return [multiset(()), *(multiset(row for row in rows if row["kind"] != "z") for rows in batches)]
+
+
+def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
+    return Counter(json.dumps([row["id"], row["part"], float(row["v"]), row["kind"]]) for row in rows)
+
+
+VISIBLE = {"plain": merged(PLAIN), "changing": merged(CHANGING), "whole": replaced(PLAIN)}
+"""What a reader may see at any moment; the last is what is there in the end."""
+
+
+def found(folder: Path) -> Counter[str]:
+    """Return what an independent reader finds in the table."""
+    rows = table_rows(folder / "table") if (folder / "table" / "_delta_log").exists() else []
+    for row in rows:
+        row["kind"] = None if row["kind"] == "__HIVE_DEFAULT_PARTITION__" else row["kind"]
+    return multiset(rows)
+
+
+def pipeline_of(name: str, folder: Path, seam: Seam, partition_by: str = "kind") -> Pipeline:
+    """Return the batches of a name into ``folder/table``, which another column than the key partitions."""
+    source = MemorySource()
+    for rows in BATCHES[name]:
+        source.add(rows)
+    table = folder / "table"
+    site = SinkSite("table", str(table), LocalStorage(table, seam), seam, provenance=PROVENANCE_COLUMNS)
+    mode: Any = (
+        {"write_mode": "overwrite"} if name == "whole" else {"write_mode": "merge", "primary_key": ["id", "part"]}
+    )
+    return memory_pipeline(
+        source,
+        DeltaSink(DeltaOptions(path=str(table), partition_by=[partition_by], **mode), site),
+        LocalStorage(folder / "checkpoint", seam),
+        system=PROVENANCE_COLUMNS,
+        expectations=Expectations([crash_lab.EXPECTED]),
+        quarantine=Quarantine(crash_lab.quarantine_sink(folder, seam)),
+    )
+
+
+def plain(folder: Path, seam: Seam) -> Pipeline:
+    """Return rows that are merged."""
+    return pipeline_of("plain", folder, seam)
+
+
+def changing(folder: Path, seam: Seam) -> Pipeline:
+    """Return a changing result that is merged."""
+    return pipeline_of("changing", folder, seam)
+
+
+def whole(folder: Path, seam: Seam) -> Pipeline:
+    """Return batches that each replace the table."""
+    return pipeline_of("whole", folder, seam)
+
+
+crash_lab.PIPELINES |= {"plain": plain, "changing": changing, "whole": whole}
+
+if __name__ == "__main__":
+    crash_lab.main()
