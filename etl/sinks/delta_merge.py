@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.model import SYSTEM_COLUMNS
 from etl.schema import to_polars
 from etl.sinks.changes import changes_of
 from etl.sinks.contract import Edit
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from etl.sinks.delta_checks import Prepared
     from etl.sinks.delta_log import DeltaLog, Head
 
+_BATCH = "_batch_id"
 _HELD = "_etl_held_"
 
 
@@ -91,7 +91,7 @@ def _keys_of(rows: pl.DataFrame, keys: Sequence[str], types: pl.Schema) -> pl.Da
 
 
 def is_held(rows: pl.DataFrame, revision: TableRevision, keys: Sequence[str], types: pl.Schema) -> pl.Series:
-    """Tell which rows the table has already, once and with the same values, whatever input they came from.
+    """Tell which rows the table has already, once and with the same values and origin; their batch alone may differ.
 
     None, where the table has more rows of these keys than the batch, which might not fit into memory.
     """
@@ -101,7 +101,7 @@ def is_held(rows: pl.DataFrame, revision: TableRevision, keys: Sequence[str], ty
     if not held.height:
         return pl.Series([False] * rows.height, dtype=pl.Boolean)
     once = held.filter(~held.select(keys).is_duplicated()).with_columns(pl.lit(value=True).alias(_HELD))
-    values = [name for name in types if name not in keys and name not in SYSTEM_COLUMNS]
+    values = [name for name in types if name not in keys and name != _BATCH]
     new = rows.select(
         (pl.col(name) if name in rows.columns else pl.lit(None)).cast(types[name]).alias(name)
         for name in (*keys, *values)

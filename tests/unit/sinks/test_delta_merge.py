@@ -119,7 +119,7 @@ def test_a_key_of_several_columns_matches_as_a_whole(tmp_path: Path) -> None:
     assert held(tmp_path, "a", "b", "v") == {(1, "x", 1): 1, (1, "y", 20): 1, (None, "x", 30): 1, (2, "x", 40): 1}
 
 
-def test_rows_that_the_table_has_as_they_are_rewrite_nothing_and_keep_their_origin(tmp_path: Path) -> None:
+def test_rows_that_the_table_has_as_they_are_rewrite_nothing_and_keep_their_batch(tmp_path: Path) -> None:
     sink = merging_sink(tmp_path, provenance=PROVENANCE_COLUMNS)
     rows = pl.DataFrame(
         {
@@ -133,7 +133,7 @@ def test_rows_that_the_table_has_as_they_are_rewrite_nothing_and_keep_their_orig
         }
     )
     bring(sink, 0, rows)
-    again = rows.with_columns(_source_file=pl.lit("b"), _batch_id=pl.lit(1, pl.Int64))
+    again = rows.with_columns(_batch_id=pl.lit(1, pl.Int64))
     staged = stage(sink, 1, again)
     assert (staged.files, staged.revision) == ((), Revision((), 0, is_data_change=False))
     assert staged.manifest.rows["written"] == 3
@@ -141,7 +141,19 @@ def test_rows_that_the_table_has_as_they_are_rewrite_nothing_and_keep_their_orig
     assert sink.last_batch_id() == 1
     changed = again.with_columns(v=pl.when(pl.col("id") == 3).then(2.5).otherwise("v"))
     assert bring(sink, 2, changed) == {"written": 3}
-    assert held(tmp_path, "id", "_source_file") == {(1, "a"): 1, (2, "a"): 1, (3, "b"): 1}
+    assert held(tmp_path, "id", "_batch_id") == {(1, 0): 1, (2, 0): 1, (3, 1): 1}
+
+
+def test_rows_that_come_again_from_another_file_take_its_name(tmp_path: Path) -> None:
+    rows = pl.DataFrame({"id": [1, 2], "v": ["a", "b"], "_source_file": ["f", "f"], "_source_offset": [0, 1]})
+    sink = merging_sink(tmp_path, provenance=PROVENANCE_COLUMNS)
+    bring(sink, 0, rows)
+    bring(sink, 1, rows.with_columns(_source_file=pl.lit("g"))[1:])
+    assert held(tmp_path, "id", "v", "_source_file") == {(1, "a", "f"): 1, (2, "b", "g"): 1}
+    without = merging_sink(tmp_path / "bare")
+    bring(without, 0, rows)
+    staged = stage(without, 1, rows.with_columns(_source_file=pl.lit("g")))
+    assert staged.files == ()
 
 
 def test_a_row_that_lacks_a_column_is_not_the_same_as_one_that_has_it(tmp_path: Path) -> None:
