@@ -18,6 +18,7 @@ TRANSFORMS = Registry(
         "unpivot": "etl.transforms.reshape:Unpivot",
         "parse": "etl.transforms.parse:Parse",
         "sql": "etl.transforms.sql:Sql",
+        "group_by": "etl.transforms.group_by:GroupBy",
         "watermark": "etl.transforms.watermark:Watermark",
         "python": "etl.transforms.python:Python",
     }
