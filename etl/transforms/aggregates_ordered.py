@@ -48,14 +48,15 @@ class Ordered(Simple):
         )
 
     def of_rows(self) -> Sequence[pl.Expr]:
-        """Return the rows that count, in order: all, or one."""
+        """Return the rows that count: all, or one."""
         import polars as pl
 
         fields = [pl.col(name).alias(field) for name, field in self._order.items()]
         rows = pl.struct(*fields, self.value().alias(VALUE))
-        if self._where:
-            rows = rows.filter(pl.col(self._where))
-        return [self._chosen(rows)]
+        counts = [pl.col(self._where)] if self._where else []
+        if self._needs_value:
+            counts.append(self.value().is_not_null())
+        return [self._chosen(pl.when(*counts).then(rows) if counts else rows)]
 
     def of_parts(self) -> Sequence[pl.Expr]:
         """Return the same of what was chosen."""
@@ -63,18 +64,32 @@ class Ordered(Simple):
 
         (name,) = self.parts
         if self._is_list:
-            return [self._chosen(pl.col(name).list.explode(keep_nulls=False, empty_as_null=False))]
+            return [pl.col(name).list.explode(keep_nulls=False, empty_as_null=False).implode()]
         return [self._chosen(pl.col(name))]
 
     def _chosen(self, rows: pl.Expr) -> pl.Expr:
+        """Return a row for each group, null where none counts.
+
+        Rows that do not count are null, and not filtered: Polars 2.1 mixes groups up where it sorts one without rows.
+        """
         (name,) = self.parts
-        rows = rows.filter(rows.is_not_null())
-        if self._needs_value:
-            rows = rows.filter(rows.struct.field(VALUE).is_not_null())
-        rows = rows.sort_by([rows.struct.field(field) for field in self._by])
         if self._is_list:
             return rows.implode().alias(name)
-        return (rows.last() if self._is_last else rows.first()).alias(name)
+        by = [rows.struct.field(field) for field in self._by]
+        if self._is_last:
+            return rows.sort_by([rows.is_not_null(), *by]).last().alias(name)
+        return rows.sort_by([rows.is_null(), *by]).first().alias(name)
+
+    def settled(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of lists in order."""
+        import polars as pl
+
+        if self._is_list:
+            (name,) = self.parts
+            by = [pl.element().struct.field(field) for field in self._by]
+            rows = pl.col(name).list.drop_nulls().list.eval(pl.element().sort_by(by))
+            frame = frame.with_columns(rows.alias(name))
+        return super().settled(frame)
 
     def result(self) -> pl.Expr:
         """Return the values, null where no row counts."""
