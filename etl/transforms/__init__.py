@@ -19,6 +19,7 @@ TRANSFORMS = Registry(
         "parse": "etl.transforms.parse:Parse",
         "sql": "etl.transforms.sql:Sql",
         "union": "etl.transforms.union:Union",
+        "group_by": "etl.transforms.group_by:GroupBy",
         "watermark": "etl.transforms.watermark:Watermark",
         "deduplicate": "etl.transforms.deduplicate:Deduplicate",
         "join_stream": "etl.transforms.join_stream:JoinStream",

@@ -1,0 +1,102 @@
+"""Aggregates for which the order of rows counts: first, last, any value, all values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from etl.errors import ConfigError
+from etl.transforms.aggregate_calls import Call
+from etl.transforms.aggregates import Simple
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ORDER = "order:"
+"""What the columns that rows are ordered by begin with."""
+
+VALUE = "value"
+
+
+class Ordered(Simple):
+    """What these share: values travel in a struct with the columns they are ordered by.
+
+    Rows that are equal in those are ordered by their value, so that the result never depends on how rows came. A null
+    is a value, but not for ``ANY_VALUE``.
+    """
+
+    def __init__(self, call: Call, kind: pl.DataType, order: pl.Schema) -> None:
+        import polars as pl
+
+        if call.function in ("FIRST", "LAST") and not order:
+            raise ConfigError(
+                f"{call.function} needs an order, and these rows have none", hint="use MIN, MAX or ANY_VALUE"
+            )
+        fields = {name.removeprefix(ORDER): found for name, found in order.items()}
+        self._order = dict(zip(order, (f"at:{name}" for name in fields), strict=True))
+        self._is_last = call.function == "LAST"
+        self._needs_value = call.function == "ANY_VALUE"
+        self._is_list = call.function == "ARRAY_AGG"
+        self._where = f"where:{call.name}" if call.condition is not None else ""
+        at = dict(zip(self._order.values(), fields.values(), strict=True))
+        self._by = list(self._order.values()) if kind.is_nested() else [*self._order.values(), VALUE]
+        struct = pl.Struct({**at, VALUE: kind})
+        super().__init__(
+            call,
+            pl.List(kind) if self._is_list else kind,
+            {"rows": pl.List(struct)} if self._is_list else {"row": struct},
+        )
+
+    def of_rows(self) -> Sequence[pl.Expr]:
+        """Return the rows that count: all, or one."""
+        import polars as pl
+
+        fields = [pl.col(name).alias(field) for name, field in self._order.items()]
+        rows = pl.struct(*fields, self.value().alias(VALUE))
+        counts = [pl.col(self._where)] if self._where else []
+        if self._needs_value:
+            counts.append(self.value().is_not_null())
+        return [self._chosen(pl.when(*counts).then(rows) if counts else rows)]
+
+    def of_parts(self) -> Sequence[pl.Expr]:
+        """Return the same of what was chosen."""
+        import polars as pl
+
+        (name,) = self.parts
+        if self._is_list:
+            return [pl.col(name).list.explode(keep_nulls=False, empty_as_null=False).implode()]
+        return [self._chosen(pl.col(name))]
+
+    def _chosen(self, rows: pl.Expr) -> pl.Expr:
+        """Return a row for each group, null where none counts.
+
+        Rows that do not count are null, and not filtered: Polars 2.1 mixes groups up where it sorts one without rows.
+        """
+        (name,) = self.parts
+        if self._is_list:
+            return rows.implode().alias(name)
+        by = [rows.struct.field(field) for field in self._by]
+        if self._is_last:
+            return rows.sort_by([rows.is_not_null(), *by]).last().alias(name)
+        return rows.sort_by([rows.is_null(), *by]).first().alias(name)
+
+    def settled(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of lists in order."""
+        import polars as pl
+
+        if self._is_list:
+            (name,) = self.parts
+            by = [pl.element().struct.field(field) for field in self._by]
+            rows = pl.col(name).list.drop_nulls().list.eval(pl.element().sort_by(by))
+            frame = frame.with_columns(rows.alias(name))
+        return super().settled(frame)
+
+    def result(self) -> pl.Expr:
+        """Return the values, null where no row counts."""
+        import polars as pl
+
+        (name,) = self.parts
+        if self._is_list:
+            values = pl.col(name).list.eval(pl.element().struct.field(VALUE))
+            return pl.when(pl.col(name).list.len() > 0).then(values)
+        return pl.col(name).struct.field(VALUE)
