@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
-from etl.sql_writer import NodeTypes, SqlWriter, arithmetic, casts, check_depth, quoted
+from etl.sql_writer import TABLE, NodeTypes, SqlWriter, arithmetic, casts, check_depth, quoted
 from etl.text_casts import refused_text
 
 if TYPE_CHECKING:
@@ -168,6 +168,21 @@ def parse(text: str) -> Expression:
         raise ConfigError("empty", hint="write an expression over columns")
     found: Expression = tree
     return found
+
+
+def column_name(formula: Formula, aliases: tuple[str, ...] = ()) -> str | None:
+    """Return the name of the column that an expression lets through as it is, None where it computes something.
+
+    >>> column_name('"order id"'), column_name("input.id"), column_name("payload.user"), column_name("id + 1")
+    ('order id', 'id', None, None)
+    """
+    tree: Any = parse(formula) if isinstance(formula, str) else formula
+    if tree.key != "column" or tree.this.key == "star":
+        return None
+    path = [part.name for part in tree.parts]
+    if len(path) > 1 and path[0] in (TABLE, *aliases):
+        path = path[1:]
+    return path[0] if len(path) == 1 else None
 
 
 def _refuse_wrapping(text: str, tokens: list[Any]) -> None:

@@ -21,7 +21,7 @@ from etl.config.specification import (
 )
 from etl.config.yaml_reader import Document
 from etl.errors import ConfigError
-from etl.model import SYSTEM_COLUMNS, ReadLimit, Schema
+from etl.model import CHANGE, SYSTEM_COLUMNS, ReadLimit, Schema
 from etl.options import Options
 from etl.project import Project, check_id
 from etl.schema_contract import RESCUED, SchemaContract
@@ -120,7 +120,7 @@ def _schema(document: Document, declared: object) -> Schema | None:
         return None
     schema: Schema = {}
     for column, text in declared.items():
-        if column in (*SYSTEM_COLUMNS, RESCUED):
+        if column in (*SYSTEM_COLUMNS, RESCUED, CHANGE):
             document.fault(("source", "schema", column), "the name of a system column", key=True)
         try:
             schema[column] = parse_type(text) if isinstance(text, str) else "string"

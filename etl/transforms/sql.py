@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import RootModel
 
 from etl.balance import Tally
 from etl.errors import ConfigError
-from etl.expressions import Columns, compile_columns, parse
+from etl.expressions import Columns, column_name, compile_columns, parse
 from etl.model import BatchPlan
 from etl.sql_writer import TABLE
-from etl.transforms.columns import STRICT, refuse_reserved, refuse_twice, require, system_columns
+from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
 from etl.transforms.contract import TransformSite
 from etl.transforms.filter import kept_rows, predicate_mask
 
@@ -72,6 +73,19 @@ class Sql:
             rows = kept_rows(rows, predicate_mask(self._predicates, given, self._where, self._aliases), tally)
         return self._columns(given).apply(rows)
 
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the names of the keys of a changing result. Raises ConfigError for one that is left out."""
+        names: dict[str, str] = {}
+        for item in self._query.expressions:
+            if (star := _star_of(item)) is not None:
+                left_out = _left_out(star)
+                found = {name: name for name in keys if name not in left_out}
+            else:
+                before = column_name(item.this if item.key == "alias" else item, self._aliases)
+                found = {} if before is None else {before: item.alias_or_name}
+            names = found | names
+        return kept_keys(keys, names, self._where)
+
     def _columns(self, given: pl.Schema) -> Columns:
         wanted: list[tuple[str, Formula | None]] = []
         for item in self._query.expressions:
@@ -83,8 +97,7 @@ class Sql:
 
     def _item(self, item: Any, given: pl.Schema) -> list[tuple[str, Formula | None]]:  # noqa: ANN401
         """Return the columns of one item of the SELECT list; None lets a column through."""
-        star = item.this if item.key == "column" and item.this.key == "star" else item
-        if star.key == "star":
+        if (star := _star_of(item)) is not None:
             return [(name, None) for name in self._starred(star, given)]
         if item.key == "alias":
             refuse_reserved([item.alias], self._where)
@@ -98,10 +111,20 @@ class Sql:
             raise ConfigError(
                 "* takes EXCLUDE only", where=self._where, hint="exclude the column and add it: * EXCLUDE (a), b AS a"
             )
-        left_out = [column.name for column in star.args.get("except_") or ()]
+        left_out = _left_out(star)
         require(left_out, given, self._where)
         refuse_reserved(left_out, self._where)
         return [name for name in given if name not in left_out]
+
+
+def _star_of(item: Any) -> Any:  # noqa: ANN401
+    """Return the star that an item of the SELECT list is, None where it is none."""
+    star = item.this if item.key == "column" else item
+    return star if star.key == "star" else None
+
+
+def _left_out(star: Any) -> list[str]:  # noqa: ANN401
+    return [column.name for column in star.args.get("except_") or ()]
 
 
 def _check_clauses(query: Any) -> tuple[str, ...]:  # noqa: ANN401
