@@ -155,7 +155,7 @@ def test_a_python_transform_takes_no_changing_result(refuse: Any, tmp_path: Path
     assert refuse("python", "mine:same", dict(CHANGES.schema)).message == "takes no rows of a result that changes"
 
 
-def expected(otherwise: str, **more: Any) -> Expectations:
+def expected(otherwise: Any, **more: Any) -> Expectations:
     return Expectations([ExpectationOptions(name="big", check="n > 2", otherwise=otherwise, **more)])
 
 
