@@ -1,4 +1,4 @@
-"""``sql``: a rowwise SELECT over ``input``."""
+"""``sql``: a SELECT over ``input``, row by row; others are planned onto other transforms (``sql_planning``)."""
 
 from __future__ import annotations
 
@@ -15,25 +15,21 @@ from etl.sql_writer import TABLE
 from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
 from etl.transforms.contract import TransformSite
 from etl.transforms.filter import kept_rows, predicate_mask
+from etl.transforms.sql_planning_refusals import CLAUSES
 
 if TYPE_CHECKING:
     import polars as pl
 
     from etl.expressions import Formula
 
-_ACROSS = "needs state across batches; use a query over the table: etl query"
+_PLANNED = "it goes row by row; in a pipeline such a query is planned onto other transforms"
 _CLAUSES = {
-    "with_": ("WITH", "write the query without it"),
-    "distinct": ("DISTINCT", f"it {_ACROSS}"),
-    "joins": ("JOIN", "the query sees the rows of `input` alone; join in a query over the tables: etl query"),
-    "laterals": ("LATERAL", "to open a list use the transform explode"),
-    "group": ("GROUP BY", f"it {_ACROSS}"),
-    "having": ("HAVING", f"it {_ACROSS}"),
-    "windows": ("WINDOW", f"it {_ACROSS}"),
-    "qualify": ("QUALIFY", f"it {_ACROSS}"),
-    "order": ("ORDER BY", "rows of a table have no order; sort where you read: etl query"),
-    "limit": ("LIMIT", "which rows come first depends on the batch; sort and limit where you read: etl query"),
-    "offset": ("OFFSET", "which rows come first depends on the batch; sort and limit where you read: etl query"),
+    **CLAUSES,
+    "with_": ("WITH", _PLANNED),
+    "distinct": ("DISTINCT", _PLANNED),
+    "joins": ("JOIN", _PLANNED),
+    "group": ("GROUP BY", _PLANNED),
+    "having": ("HAVING", _PLANNED),
 }
 _TAKEN = {"expressions", "from_", "where"}
 
