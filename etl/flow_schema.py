@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import ConfigError
 from etl.execution import MAIN, keeps_source_row, steps_of_chain
 from etl.flow import Flow
-from etl.model import SOURCE_ROW, Schema
+from etl.model import CHANGE, SOURCE_ROW, Schema
+from etl.transforms.columns import kept_keys
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,11 +46,15 @@ class FlowColumns:
     def _after(self, chain: str) -> pl.Schema:
         source = chain or self._flow.source_name
         given = source_frame(self._flow, self._schemas[source])
+        keys: list[str] | None = None
         for index, step in enumerate(steps_of_chain(self._flow, chain)):
             others = tuple(self._after(name) for name in getattr(step, "inputs", ()))
             self._inputs[id(step)] = (given, *others)
             try:
-                given = self._through(step, given, others)
+                if keys is not None and hasattr(step, "take_keys"):
+                    step.take_keys(keys)
+                found = self._through(step, given, others)
+                given, keys = found, _keys_after(step, given, found, keys)
             except ConfigError as exc:
                 block = f"sources.{chain}." if chain else ""
                 where = exc.where or f"{block}transforms[{index}].{step.label}"
@@ -66,6 +71,20 @@ class FlowColumns:
         row = {SOURCE_ROW: pl.Struct(own)} if keeps_source_row(self._flow) else {}
         added = {**_of_batch(self._flow), **row}
         return pl.Schema({**found, **{name: kind for name, kind in added.items() if name not in found}})
+
+
+def _keys_after(step: Any, given: pl.Schema, found: pl.Schema, keys: list[str] | None) -> list[str] | None:  # noqa: ANN401  a transform
+    """Return the keys of a changing result behind a transform, None where the rows are no such result.
+
+    Raises ConfigError where the transform loses one.
+    """
+    if CHANGE not in found:
+        return None
+    if hasattr(step, "result_keys"):
+        return list(step.result_keys(given))
+    if keys is None or hasattr(step, "kept_keys"):
+        return None if keys is None else list(step.kept_keys(keys))
+    return kept_keys(keys, {name: name for name in keys if name in found}, "")
 
 
 def _types() -> dict[str, pl.DataType]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from etl.config.building import built, fault_at
@@ -11,13 +13,19 @@ from etl.config.specification import PipelineSpec, TransformSpec
 from etl.errors import ConfigError
 from etl.project import Project
 from etl.transforms.contract import TransformSite
+from etl.transforms.sql import SqlOptions
+from etl.transforms.sql_expansion import expanded
+from etl.transforms.sql_planning_parts import Scope
 from etl.transforms.watermark import Watermark
+
+_SCOPE = Scope()
+"""What queries know of the sources of a pipeline that has one."""
 
 
 def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[Any, ...]:
     """Return the transforms, each told what stands before it."""
     made: list[Any] = []
-    stateful = [step.index for step in spec.transforms if is_stateful(registered("transforms", step.key))]
+    stateful = [step.index for step in spec.transforms if _remembers(step)]
     for step in spec.transforms:
         clocks = [each.column for each in made if isinstance(each, Watermark)]
         if step.key == "watermark" and any(is_stateful(each) for each in made):
@@ -30,7 +38,7 @@ def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[Any, ...]:
             is_whole=_is_whole(spec) and step.index == max(stateful, default=-1),
             time_column=clocks[-1] if clocks else "",
         )
-        made.append(_transform(spec, step, site))
+        made += _transforms(spec, step, site)
     return tuple(made)
 
 
@@ -43,6 +51,18 @@ def _is_whole(spec: PipelineSpec) -> bool:
     return getattr(spec.sink.options, "write_mode", "append") == "overwrite"
 
 
-def _transform(spec: PipelineSpec, step: TransformSpec, site: TransformSite) -> Any:  # noqa: ANN401  a Transform
-    location = ("transforms", step.index, step.key)
-    return built(spec, location, lambda: registered("transforms", step.key)(step.options, site))
+def _remembers(step: TransformSpec) -> bool:
+    """Tell whether an entry becomes transforms of which one is stateful."""
+    keys = step.options.keys(_SCOPE) if isinstance(step.options, SqlOptions) else (step.key,)
+    return any(is_stateful(registered("transforms", key)) for key in keys)
+
+
+def _transforms(spec: PipelineSpec, step: TransformSpec, site: TransformSite) -> list[Any]:
+    """Return the transforms that an entry becomes: a query may become several."""
+    location, options = ("transforms", step.index, step.key), step.options
+    kinds = partial(registered, "transforms")
+    if isinstance(options, SqlOptions):
+        scope = replace(_SCOPE, time=site.time_column, is_whole=site.is_whole)
+        found: list[Any] = built(spec, location, lambda: expanded(options.root, site, scope, kinds))
+        return found
+    return [built(spec, location, lambda: kinds(step.key)(options, site))]

@@ -15,12 +15,15 @@ from etl.sql_writer import TABLE
 from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
 from etl.transforms.contract import TransformSite
 from etl.transforms.filter import kept_rows, predicate_mask
+from etl.transforms.sql_planning import planned, tables_in
 from etl.transforms.sql_planning_refusals import CLAUSES
 
 if TYPE_CHECKING:
     import polars as pl
 
     from etl.expressions import Formula
+    from etl.project import Project
+    from etl.transforms.sql_planning_parts import Scope
 
 _PLANNED = "it goes row by row; in a pipeline such a query is planned onto other transforms"
 _CLAUSES = {
@@ -38,6 +41,21 @@ class SqlOptions(RootModel[str]):
     """The query."""
 
     model_config = STRICT
+
+    def keys(self, scope: Scope) -> tuple[str, ...]:
+        """Return the keys of the transforms that it is planned onto, none where it is refused."""
+        try:
+            return tuple(step.key for step in planned(self.root, scope))
+        except ConfigError:
+            return ()
+
+    def read_urls(self, project: Project) -> tuple[str, ...]:
+        """Return the tables that it joins, whole: whose pipelines must come first. Raises ConfigError."""
+        return tuple(project.table_url(name) for name in tables_in(self.root) if "." in name)
+
+    def sources_among(self, names: Sequence[str]) -> list[str]:
+        """Return the sources that it takes in, of those that there are."""
+        return [name for name in tables_in(self.root) if name in names]
 
 
 class Sql:

@@ -43,6 +43,23 @@ def planned(text: str, scope: Scope) -> list[PlannedStep]:
     return list(_Planner(scope).query(query, scope).steps)
 
 
+def tables_in(text: str) -> list[str]:
+    """Return all that a query reads by name, once each, in order; nothing where it cannot be read as SQL.
+
+    >>> tables_in("SELECT id FROM orders JOIN silver.users ON orders.user_id = users.id")
+    ['orders', 'silver.users']
+    """
+    from sqlglot.expressions import CTE, Table
+
+    try:
+        query: Any = parse(text.strip().removesuffix(";"))
+    except ConfigError:
+        return []
+    common = {each.alias for each in query.find_all(CTE)}
+    names = [".".join(part.name for part in table.parts) for table in query.find_all(Table, bfs=False)]
+    return [name for name in dict.fromkeys(names) if name not in common]
+
+
 def _is_rowwise(query: Any) -> bool:  # noqa: ANN401  a node of a lazily imported library
     """Tell whether the transform ``sql`` itself carries the query out, or refuses it."""
     if query.key != "select":
