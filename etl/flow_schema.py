@@ -24,6 +24,8 @@ class FlowColumns:
         self._flow = flow
         self._schemas = schemas
         self._inputs: dict[int, tuple[pl.Schema, ...]] = {}
+        self.keys: list[str] | None = None
+        """By what the rows of a changing result are found, once ``result`` was asked for; None where rows stay."""
 
     def result(self) -> pl.Schema:
         """Return the columns that reach the sink.
@@ -59,6 +61,7 @@ class FlowColumns:
                 block = f"sources.{chain}." if chain else ""
                 where = exc.where or f"{block}transforms[{index}].{step.label}"
                 raise ConfigError(exc.message, where=where, hint=exc.hint) from exc
+        self.keys = keys
         return given
 
     def _through(self, step: Any, given: pl.Schema, others: tuple[pl.Schema, ...]) -> pl.Schema:  # noqa: ANN401  a transform
