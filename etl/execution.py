@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.balance import Tally
 from etl.flow import Flow
-from etl.model import SOURCE_ROW, BatchPlan
+from etl.model import CHANGE, SOURCE_ROW, BatchPlan
 from etl.state.plain import PlainTable
+from etl.transforms.columns import kept_keys
 from etl.transforms.contract import Moment, Stateful
 from etl.transforms.source_rows import with_source_row
 from etl.watermark import Rule, Watermarks, advance, clocks_from_json, from_text
@@ -72,9 +73,15 @@ class Passage:
     def _run(self, chain: str, upto: int | None = None) -> tuple[pl.LazyFrame, Tally]:
         """Return the rows of a chain after its first ``upto`` transforms, and the tally of what is behind them."""
         begin, rows, tally = self._collected.get(chain) or (0, self._begin(chain), self._tally)
+        keys: list[str] | None = None
         for step in steps_of_chain(self._flow, chain)[begin:upto]:
             taken = [self._run(name) for name in getattr(step, "inputs", ())]
+            before = rows
+            if keys is not None and hasattr(step, "take_keys"):
+                step.take_keys(keys)
             rows = self._step(step, rows, tuple(others for others, _ in taken), tally)
+            if keys is not None or hasattr(step, "result_keys"):
+                keys = keys_after(step, before.collect_schema(), rows.collect_schema(), keys)
             is_of_parts = any(behind.is_of_parts for _, behind in taken)
             if is_of_parts or getattr(step, "adds_rows", False) or id(step) in self._ids:
                 tally = tally.of_parts()
@@ -112,6 +119,20 @@ class Passage:
 
 def _nothing_known(_: str, _step: Stateful, layouts: Mapping[str, TableLayout]) -> State:
     return {name: PlainTable(layout) for name, layout in layouts.items()}
+
+
+def keys_after(step: Any, given: pl.Schema, found: pl.Schema, keys: list[str] | None) -> list[str] | None:  # noqa: ANN401  a transform
+    """Return the keys of a changing result behind a transform, None where the rows are no such result.
+
+    Raises ConfigError where the transform loses one.
+    """
+    if CHANGE not in found:
+        return None
+    if hasattr(step, "result_keys"):
+        return list(step.result_keys(given))
+    if keys is None or hasattr(step, "kept_keys"):
+        return None if keys is None else list(step.kept_keys(keys))
+    return kept_keys(keys, {name: name for name in keys if name in found}, "")
 
 
 def steps_of_chain(flow: Flow, chain: str) -> Sequence[Transform]:

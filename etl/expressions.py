@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
-from etl.sql_writer import NodeTypes, SqlWriter, arithmetic, casts, check_depth, quoted
+from etl.sql_writer import TABLE, NodeTypes, SqlWriter, arithmetic, casts, check_depth, quoted
 from etl.text_casts import refused_text
 
 if TYPE_CHECKING:
@@ -170,6 +170,58 @@ def parse(text: str) -> Expression:
     return found
 
 
+def text_of(tree: Any) -> str:  # noqa: ANN401  a node of a lazily imported library
+    """Return the text of a tree, which :func:`parse` reads as the same tree again. Raises ConfigError where it is not.
+
+    >>> text_of(parse("lower(a)::TINYINT + 1"))
+    'CAST(LOWER(a) AS TINYINT) + 1'
+    """
+    from sqlglot.errors import SqlglotError
+
+    try:
+        text = draft_of(tree)
+        is_same = _shape(parse(text)) == _shape(tree)
+    except SqlglotError as exc:
+        raise ConfigError(f"cannot be written as SQL: {_plain(str(exc))}", hint="write it in another way") from exc
+    if not is_same:
+        raise ConfigError(f"{text}: cannot be taken out of the query", hint="write it in another way")
+    return text
+
+
+def draft_of(tree: Any) -> str:  # noqa: ANN401
+    """Return the text of any part of a tree, whether or not it stands for itself: to compare and to show."""
+    return str(tree.sql(dialect=_dialect()))
+
+
+def _shape(tree: Any) -> list[tuple[str, str]]:  # noqa: ANN401
+    """Return the nodes of a tree with the word that each holds, whatever the case of a function's name."""
+    return [(node.key, _word(node)) for node in tree.walk() if node.key not in ("paren", "datatypeparam")]
+
+
+def _word(node: Any) -> str:  # noqa: ANN401
+    word = node.args.get("this")
+    if node.key == "datatype":
+        return str(word.name)
+    if not isinstance(word, str):
+        return ""
+    return word.upper() if node.key == "anonymous" else word
+
+
+def column_name(formula: Formula, aliases: tuple[str, ...] = ()) -> str | None:
+    """Return the name of the column that an expression lets through as it is, None where it computes something.
+
+    >>> column_name('"order id"'), column_name("input.id"), column_name("payload.user"), column_name("id + 1")
+    ('order id', 'id', None, None)
+    """
+    tree: Any = parse(formula) if isinstance(formula, str) else formula
+    if tree.key != "column" or tree.this.key == "star":
+        return None
+    path = [part.name for part in tree.parts]
+    if len(path) > 1 and path[0] in (TABLE, *aliases):
+        path = path[1:]
+    return path[0] if len(path) == 1 else None
+
+
 def _refuse_wrapping(text: str, tokens: list[Any]) -> None:
     if any(token.comments for token in tokens) or (text.strip() and not tokens):
         raise ConfigError("holds a comment", hint="write the comment in YAML, behind #")
@@ -190,17 +242,32 @@ def _dialect() -> Any:  # noqa: ANN401  a dialect class cannot be named before s
     A parser that knows functions would rename some of them, and Polars knows them by other names.
     """
     from sqlglot.dialects.postgres import Postgres
+    from sqlglot.expressions import DataType, StartsWith, TryCast
+    from sqlglot.tokenizer_core import TokenType
 
-    known = Postgres.parser_class
+    known, written = Postgres.parser_class, Postgres.generator_class
 
     class Parser(known):  # type: ignore[misc,valid-type]
+        FUNC_TOKENS = known.FUNC_TOKENS | {TokenType.SESSION}
         FUNCTIONS: dict[str, Any] = {}  # noqa: RUF012  sqlglot's own way to say it
         FUNCTION_PARSERS = {  # noqa: RUF012
             name: known.FUNCTION_PARSERS[name] for name in ("CAST", "TRY_CAST", "EXTRACT", "TRIM")
         }
         NO_PAREN_FUNCTION_PARSERS = {"CASE": known.NO_PAREN_FUNCTION_PARSERS["CASE"]}  # noqa: RUF012
 
+    class Generator(written):  # type: ignore[misc,valid-type]
+        STAR_EXCEPT = "EXCLUDE"
+        TYPE_MAPPING = {  # noqa: RUF012
+            kind: word for kind, word in written.TYPE_MAPPING.items() if kind != DataType.Type.TINYINT
+        }
+        TRANSFORMS = {  # noqa: RUF012
+            **written.TRANSFORMS,
+            StartsWith: lambda self, node: self.binary(node, "^@"),
+            TryCast: lambda self, node: f"TRY_{self.cast_sql(node)}",
+        }
+
     class Polars(Postgres):
         parser_class = Parser
+        generator_class = Generator
 
     return Polars()

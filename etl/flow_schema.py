@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
-from etl.execution import MAIN, keeps_source_row, steps_of_chain
+from etl.execution import MAIN, keeps_source_row, keys_after, steps_of_chain
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, Schema
 from etl.transforms.source_rows import source_row_type
@@ -24,6 +24,8 @@ class FlowColumns:
         self._flow = flow
         self._schemas = schemas
         self._inputs: dict[int, tuple[pl.Schema, ...]] = {}
+        self.keys: list[str] | None = None
+        """By what the rows of a changing result are found, once ``result`` was asked for; None where rows stay."""
 
     def result(self) -> pl.Schema:
         """Return the columns that reach the sink.
@@ -46,13 +48,18 @@ class FlowColumns:
     def _after(self, chain: str) -> pl.Schema:
         source = chain or self._flow.source_name
         given = source_frame(self._flow, self._schemas[source], source)
+        keys: list[str] | None = None
         for index, step in enumerate(steps_of_chain(self._flow, chain)):
             others = tuple(self._after(name) for name in getattr(step, "inputs", ()))
             self._inputs[id(step)] = (given, *others)
             try:
-                given = self._through(step, given, others)
+                if keys is not None and hasattr(step, "take_keys"):
+                    step.take_keys(keys)
+                found = self._through(step, given, others)
+                given, keys = found, keys_after(step, given, found, keys)
             except ConfigError as exc:
                 raise ConfigError(exc.message, where=exc.where or self._place(chain, index), hint=exc.hint) from exc
+        self.keys = keys
         return given
 
     def _place(self, chain: str, index: int) -> str:

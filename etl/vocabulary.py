@@ -108,11 +108,14 @@ FUNCTIONS: dict[str, Example] = {
 }
 """Name to an example and its value."""
 
-_AGGREGATES = (
-    *("ANY_VALUE", "APPROX_COUNT_DISTINCT", "ARRAY_AGG", "AVG", "BOOL_AND", "BOOL_OR", "CORR", "COUNT", "COVAR"),
-    *("FIRST", "LAST", "MAX", "MEDIAN", "MIN", "MODE", "QUANTILE_CONT", "QUANTILE_DISC", "STDDEV", "STRING_AGG"),
-    *("SUM", "VAR", "VARIANCE"),
+AGGREGATES = (
+    *("ANY_VALUE", "APPROX_COUNT_DISTINCT", "APPROX_QUANTILE", "ARBITRARY", "ARRAY_AGG", "AVG", "BOOL_AND", "BOOL_OR"),
+    *("CORR", "COUNT", "COVAR", "COVAR_POP", "COVAR_SAMP", "FIRST", "LAST", "MAX", "MEAN", "MEDIAN", "MIN", "MODE"),
+    *("PERCENTILE_CONT", "PERCENTILE_DISC", "QUANTILE_CONT", "QUANTILE_DISC", "STDDEV", "STDDEV_POP", "STDDEV_SAMP"),
+    *("STRING_AGG", "SUM", "VAR", "VARIANCE", "VAR_POP", "VAR_SAMP"),
 )
+"""Functions over the rows of a group; which of them can be kept up to date batch by batch, ``group_by`` knows."""
+
 _WINDOWS = ("DENSE_RANK", "FIRST_VALUE", "LAG", "LAST_VALUE", "LEAD", "NTILE", "RANK", "ROW_NUMBER")
 _CLOCKS = (
     "CURRENT_DATE",
@@ -125,10 +128,11 @@ _CLOCKS = (
 )
 _CHANCE = ("GEN_RANDOM_UUID", "RAND", "RANDOM", "UUID")
 
-_ROW_ALONE = "an expression sees one row; aggregate in a query over the table: etl query"
+_GROUPED = "an aggregate needs other rows; aggregate with the transform group_by, or in sql: SELECT … GROUP BY …"
+_ORDERED = "a window function needs rows that are still to come; use group_by with a window, deduplicate, or stateful"
 REFUSED: dict[str, str] = {
-    **dict.fromkeys(_AGGREGATES, f"an aggregate needs other rows; {_ROW_ALONE}"),
-    **dict.fromkeys(_WINDOWS, f"a window function needs other rows; {_ROW_ALONE}"),
+    **dict.fromkeys(AGGREGATES, _GROUPED),
+    **dict.fromkeys(_WINDOWS, _ORDERED),
     **dict.fromkeys(_CLOCKS, "a batch that runs again must give the same rows; use the column _ingested_at"),
     **dict.fromkeys(_CHANCE, "a batch that runs again must give the same rows; use a column of the source"),
     "ARRAY_SUM": "the sum of a list wraps without an error; explode the list, or use a Python transform",
@@ -186,10 +190,10 @@ _HINTS = {
     "bracket": "write ARRAY_GET(list, 1)",
     "jsonextract": "name a field of a struct with a dot: payload.user",
     "jsonextractscalar": "name a field of a struct with a dot: payload.user",
-    "select": "an expression sees one row; ask other tables in a query: etl query",
-    "subquery": "an expression sees one row; ask other tables in a query: etl query",
-    "exists": "an expression sees one row; ask other tables in a query: etl query",
-    "window": "a window needs other rows; use a query over the table: etl query",
+    "select": "an expression sees one row; to look into another table use the transform join",
+    "subquery": "an expression sees one row; to look into another table use the transform join",
+    "exists": "an expression sees one row; to look into another table use the transform join",
+    "window": _ORDERED,
     "alias": "the name stands before the expression, as the YAML key",
 }
 

@@ -19,6 +19,14 @@ def built(spec: PipelineSpec, location: Location, build: Callable[[], Any]) -> A
 
 
 def fault_at(spec: PipelineSpec, location: Location, exc: EtlError) -> Fault:
-    """Return an error as a fault at ``location``."""
+    """Return an error as a fault at ``location``, told with the clause of the query there where it names one."""
     line, column = spec.document.where(location, key=True)
-    return Fault(spec.document.file, line, column, key_path(location), reason(exc))
+    path = key_path(location)
+    clause = exc.where[len(path) + 2 : -1] if names(exc, location) and exc.where != path else ""
+    return Fault(spec.document.file, line, column, path, f"{clause}: {reason(exc)}" if clause else reason(exc))
+
+
+def names(exc: EtlError, location: Location) -> bool:
+    """Tell whether an error comes from ``location``, or from a clause of the query there."""
+    path = key_path(location)
+    return exc.where == path or exc.where.startswith(f"{path} (")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from etl.config.specification import PipelineSpec, TransformSpec
 from etl.errors import ConfigError
 from etl.project import Project
 from etl.transforms.contract import TransformSite
+from etl.transforms.sql import SqlOptions
+from etl.transforms.sql_expansion import expanded
+from etl.transforms.sql_planning_parts import Scope
 from etl.transforms.watermark import Watermark
 
 
 def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
     """Return the transforms that the main rows pass through, and the own ones of each source, the main one first."""
-    stateful = [step.index for step in spec.transforms if is_stateful(registered("transforms", step.key))]
+    stateful = [step.index for step in spec.transforms if _remembers(step)]
     chains = _Chains(spec, project.folder, max(stateful, default=-1) if _is_whole(spec) else -1)
     own = [chains.wired(source.transforms, is_main=source is spec.source) for source in spec.sources]
     chains.clocks = {source.name: _clocks(made) for source, made in zip(spec.sources, own, strict=True)}
@@ -49,7 +53,7 @@ class _Chains:
             if step.key == "watermark" and any(is_stateful(each) for each in made):
                 fault = ConfigError("stands behind a stateful transform", hint="put it before the first of them")
                 raise ConfigFaults([fault_at(self.spec, step.location, fault)])
-            taken += [column for name in names_taken(step) for column in self.clocks.get(name, ())]
+            taken += [column for name in names_taken(step, self.beside) for column in self.clocks.get(name, ())]
             clocks = [*taken, *_clocks(made)]
             site = TransformSite(
                 self.folder,
@@ -60,8 +64,29 @@ class _Chains:
                 time_column=clocks[-1] if clocks else "",
                 is_main=is_main,
             )
-            made.append(_transform(self.spec, step, site))
+            made += self._made(step, site)
         return tuple(made)
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The names of the sources beside the main one."""
+        return tuple(source.name for source in self.spec.sources[1:])
+
+    def _made(self, step: TransformSpec, site: TransformSite) -> list[Any]:
+        """Return the transforms that an entry becomes: a query may become several."""
+        options, kinds = step.options, partial(registered, "transforms")
+        if not isinstance(options, SqlOptions):
+            return [built(self.spec, step.location, lambda: kinds(step.key)(options, site))]
+        main = (self.spec.source.name,) if self.beside else ()
+        scope = Scope(main, self.beside, site.time_column, site.is_whole)
+        found: list[Any] = built(self.spec, step.location, lambda: expanded(options.root, site, scope, kinds))
+        return found
+
+
+def _remembers(step: TransformSpec) -> bool:
+    """Tell whether an entry becomes transforms of which one is stateful."""
+    keys = step.options.keys(Scope()) if isinstance(step.options, SqlOptions) else (step.key,)
+    return any(is_stateful(registered("transforms", key)) for key in keys)
 
 
 def _clocks(made: Sequence[Any]) -> list[str]:
@@ -75,7 +100,3 @@ def is_stateful(step: Any) -> bool:  # noqa: ANN401  a transform, or its class
 
 def _is_whole(spec: PipelineSpec) -> bool:
     return getattr(spec.sink.options, "write_mode", "append") == "overwrite"
-
-
-def _transform(spec: PipelineSpec, step: TransformSpec, site: TransformSite) -> Any:  # noqa: ANN401  a Transform
-    return built(spec, step.location, lambda: registered("transforms", step.key)(step.options, site))

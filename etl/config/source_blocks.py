@@ -10,9 +10,10 @@ from etl.config.explanation import Place, validate
 from etl.config.faults import Location, nearest, reason, shown
 from etl.config.specification import SourceCommon, SourceSpec, TransformSpec
 from etl.errors import ConfigError
-from etl.model import SYSTEM_COLUMNS, ReadLimit, Schema
+from etl.model import CHANGE, SYSTEM_COLUMNS, ReadLimit, Schema
 from etl.project import Project, check_id
 from etl.schema_contract import RESCUED, SchemaContract
+from etl.transforms.sql import SqlOptions
 from etl.type_text import parse_type
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def _schema(place: Place, declared: object) -> Schema | None:
         return None
     schema: Schema = {}
     for column, text in declared.items():
-        if column in (*SYSTEM_COLUMNS, RESCUED):
+        if column in (*SYSTEM_COLUMNS, RESCUED, CHANGE):
             place.document.fault((*place.location, "schema", column), "the name of a system column", key=True)
         try:
             schema[column] = parse_type(text) if isinstance(text, str) else "string"
@@ -133,7 +134,7 @@ def check_taken(document: Document, sources: Sequence[SourceSpec], transforms: S
     """Note names that are none, sources that are taken in twice, and those that nobody takes in."""
     for source in sources:
         for step in source.transforms:
-            if names_taken(step):
+            if names_taken(step, [each.name for each in sources]):
                 document.fault(
                     step.location, "a source's own transforms take in no other; do it in the pipeline's list", key=True
                 )
@@ -141,9 +142,9 @@ def check_taken(document: Document, sources: Sequence[SourceSpec], transforms: S
     given = list(content) if isinstance(content, dict) else []
     taken: dict[str, str] = {}
     for step in transforms:
-        for place, name in enumerate(names_taken(step)):
+        for place, name in enumerate(names_taken(step, given[1:])):
             listed_at = (*step.location, "with", place)
-            location = listed_at if listed_at in document.values else listed_at[:-1]
+            location = next(each for each in (listed_at, listed_at[:-1], step.location) if each in document.values)
             if name not in given[1:]:
                 document.fault(location, _unknown(name, given))
             elif name in taken:
@@ -164,8 +165,10 @@ def _unknown(name: str, given: Sequence[str]) -> str:
     return f"unknown source '{name}'{nearest(name, given[1:])}"
 
 
-def names_taken(step: TransformSpec) -> list[str]:
-    """Return the sources that a transform takes in: the value of its key ``with``."""
+def names_taken(step: TransformSpec, known: Sequence[str] = ()) -> list[str]:
+    """Return the sources that a transform takes in: the value of its key ``with``; of a query those ``known``."""
+    if isinstance(step.options, SqlOptions):
+        return step.options.sources_among(known)
     given = [
         getattr(step.options, name) for name, about in type(step.options).model_fields.items() if about.alias == "with"
     ]

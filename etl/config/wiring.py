@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from etl.checkpoint.generations import newest_generation, records_of
-from etl.config.building import built, fault_at
+from etl.config.building import built, fault_at, names
 from etl.config.chain_wiring import wire_transforms
 from etl.config.definition import definition_hash
-from etl.config.faults import ConfigFaults, Location, key_path
+from etl.config.faults import ConfigFaults, Location
 from etl.config.interpolation import texts
 from etl.config.registries import registered
 from etl.config.specification import PipelineSpec, SourceSpec, dumped
@@ -183,4 +183,4 @@ def _place_of(spec: PipelineSpec, exc: EtlError) -> Location:
     """Return the transform that an error names, else the sink."""
     places: list[Location] = [step.location for step in spec.steps]
     places += [("expect", place, "check") for place in range(len(spec.expect))]
-    return next((place for place in places if key_path(place) == exc.where), ("sink",))
+    return next((place for place in places if names(exc, place)), ("sink",))

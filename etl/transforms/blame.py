@@ -57,7 +57,8 @@ def blamed(
             continue
         if index == 0 or isinstance(again, EtlError):
             return again
-        where = f"{block}transforms[{index - 1}].{transforms[index - 1].label}"
+        step = transforms[index - 1]
+        where = getattr(step, "_where", "") or f"{block}transforms[{index - 1}].{step.label}"
         text = _culprit(transforms[: index - 1], transforms[index - 1], rows_after)
         return TransformError(text + reason(again), where=where, hint="look at the rows: etl preview")
     return error

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
 
 from etl.errors import ConfigError
 from etl.expressions import plain_message
-from etl.model import SOURCE_ROW, SYSTEM_COLUMNS
+from etl.model import CHANGE, SOURCE_ROW, SYSTEM_COLUMNS
 from etl.vocabulary import nearest
 
 if TYPE_CHECKING:
@@ -34,15 +34,38 @@ def require(names: Iterable[str], given: pl.Schema, where: str) -> None:
 def refuse_reserved(names: Iterable[str], where: str) -> None:
     """Refuse to make, rename or drop a system column. Raises ConfigError."""
     for name in names:
-        if name.startswith((*SYSTEM_COLUMNS, SOURCE_ROW, MASK)):
+        if name == CHANGE or name.startswith((*SYSTEM_COLUMNS, SOURCE_ROW, MASK)):
             raise ConfigError(
                 f"{name!r} is the name of a system column", where=where, hint="use another name, without the underscore"
             )
 
 
 def system_columns(given: Iterable[str]) -> list[str]:
-    """Return the system columns among ``given``."""
-    return [name for name in given if name in (*SYSTEM_COLUMNS, SOURCE_ROW)]
+    """Return the system columns among ``given``, the one that tells the changes of a changing result among them."""
+    return [name for name in given if name in (*SYSTEM_COLUMNS, SOURCE_ROW, CHANGE)]
+
+
+def refuse_changes(given: Iterable[str], where: str) -> None:
+    """Refuse a changing result. Raises ConfigError."""
+    if CHANGE in given:
+        raise ConfigError(
+            "takes no rows of a result that changes", where=where, hint="put it before the group_by, or emit: final"
+        )
+
+
+def kept_keys(keys: Sequence[str], names: Mapping[str, str], where: str) -> list[str]:
+    """Return what the keys of a changing result are called afterwards, ``names`` being old name to new.
+
+    Raises ConfigError for a key that is lost: rows of such a result are found by their keys.
+    """
+    lost = [name for name in keys if name not in names]
+    if lost:
+        raise ConfigError(
+            f"leaves out {', '.join(lost)}, by which the rows of a changing result are found",
+            where=where,
+            hint="keep all columns that the result is grouped by",
+        )
+    return [names[name] for name in keys]
 
 
 def refuse_twice(names: Iterable[str], where: str) -> None:

@@ -22,7 +22,8 @@ class TransformSite:
     ``source`` is the source whose own transforms these are, empty in the pipeline's list. ``has_watermark``: one stands
     before it, here or in a source that it takes in. ``is_whole``: the sink takes the whole result with every batch
     (``write_mode: overwrite``) and this is the last stateful transform. ``time_column`` is the column of the last
-    watermark before it, empty where none. ``is_main``: the main rows pass through it, and no other source's.
+    watermark before it, empty where none. ``is_main``: the main rows pass through it, and no other source's. A
+    transform that a query was planned onto has the ``key`` of the query, and the ``clause`` that it carries out.
     """
 
     folder: Path
@@ -32,15 +33,20 @@ class TransformSite:
     is_whole: bool = False
     time_column: str = ""
     is_main: bool = False
+    key: str = ""
+    clause: str = ""
 
     def place(self, label: str) -> str:
         """Return the ``where`` of its errors.
 
         >>> TransformSite(Path(), 1).place("filter")
         'transforms[1].filter'
+        >>> TransformSite(Path(), 1, key="sql", clause="HAVING").place("filter")
+        'transforms[1].sql (HAVING)'
         """
         block = f"sources.{self.source}." if self.source else ""
-        return f"{block}transforms[{self.index}].{label}"
+        clause = f" ({self.clause})" if self.clause else ""
+        return f"{block}transforms[{self.index}].{self.key or label}{clause}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -10,7 +12,7 @@ from pydantic import Field
 from etl.balance import Tally
 from etl.errors import ConfigError, QuarantineError, TransformError
 from etl.expressions import Columns, compile_columns
-from etl.model import SOURCE_ROW, BatchPlan
+from etl.model import CHANGE, SOURCE_ROW, BatchPlan
 from etl.options import Options
 from etl.rejects import SOURCE, reject_schema
 from etl.transforms.columns import MASK
@@ -45,9 +47,19 @@ class Expectations:
         return any(each.otherwise == "quarantine" for each in self._expected)
 
     def output_schema(self, given: pl.Schema) -> pl.Schema:
-        """Return ``given`` without the row of the source. Raises ConfigError for a check that is none."""
+        """Return ``given`` without the row of the source. Raises ConfigError for a check that is none.
+
+        Rows of a changing result cannot be taken out of it here: what would become of them is what a filter is for.
+        """
         import polars as pl
 
+        for place, each in enumerate(self._expected):
+            if CHANGE in given and each.otherwise in ("drop", "quarantine"):
+                raise ConfigError(
+                    f"otherwise: {each.otherwise} cannot take rows out of a changing result",
+                    where=f"expect[{place}].check",
+                    hint="say otherwise: warn or fail, or use a filter",
+                )
         self._masks(given)
         return pl.Schema({name: kind for name, kind in given.items() if name != SOURCE_ROW})
 
@@ -80,9 +92,18 @@ class Expectations:
         return compile_columns(wanted, given, where="expect")
 
     def _split(self, frame: pl.DataFrame, tally: Tally) -> pl.DataFrame:
+        if CHANGE in frame.columns:
+            self._look(frame.filter(frame[CHANGE] != "delete"), tally)
+            return frame
+        failed = self._look(frame, tally)
+        if not failed:
+            return frame
+        self._set_aside(frame, failed, tally)
+        return frame.filter(~reduce(or_, failed.values()))
 
+    def _look(self, frame: pl.DataFrame, tally: Tally) -> dict[int, pl.Series]:
+        """Return which rows fail the expectations that take them out, by their place; all failures are counted."""
         tally.ask(frame.height)
-        kept = None
         failed: dict[int, pl.Series] = {}
         for place, each in enumerate(self._expected):
             is_failed = ~frame[f"{MASK}_{place}"].fill_null(value=False)
@@ -94,11 +115,7 @@ class Expectations:
                 raise self._failure(each, frame.filter(is_failed))
             if each.otherwise in ("drop", "quarantine"):
                 failed[place] = is_failed
-                kept = ~is_failed if kept is None else kept & ~is_failed
-        if kept is None:
-            return frame
-        self._set_aside(frame, failed, tally)
-        return frame.filter(kept)
+        return failed
 
     def _set_aside(self, frame: pl.DataFrame, failed: Mapping[int, pl.Series], tally: Tally) -> None:
         """Quarantine the rows that fail a check that says so; those that fail only others are dropped."""

@@ -10,7 +10,7 @@ from pydantic import Field, RootModel
 from etl.balance import FILE, Tally, observed
 from etl.errors import ConfigError
 from etl.expressions import Columns, compile_columns
-from etl.model import BatchPlan
+from etl.model import CHANGE, BatchPlan
 from etl.transforms.columns import MASK, STRICT
 from etl.transforms.contract import TransformSite
 
@@ -27,7 +27,10 @@ class FilterOptions(RootModel[str | Annotated[list[str], Field(min_length=1)]]):
 
 
 class Filter:
-    """Keeps a row when all predicates are true; false and null drop it."""
+    """Keeps a row when all predicates are true; false and null drop it.
+
+    Of a changing result, a row that was there and is no longer among those kept becomes a delete.
+    """
 
     label = "filter"
     options_model: ClassVar[type[FilterOptions]] = FilterOptions
@@ -45,6 +48,10 @@ class Filter:
         """Return ``given``. Raises ConfigError for a predicate that is none."""
         predicate_mask(self._predicates, given, self._where)
         return given
+
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys of a changing result as they are."""
+        return list(keys)
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
         """Return the rows that pass; the others are counted as ``filtered``."""
@@ -66,7 +73,11 @@ def predicate_mask(
 
 
 def kept_rows(rows: pl.LazyFrame, mask: Columns, tally: Tally) -> pl.LazyFrame:
-    """Return the rows whose mask is true, counting those that are not, in the same pass."""
+    """Return the rows whose mask is true, counting those that are not, in the same pass.
+
+    Of a changing result deletes stay, and an update that does not pass becomes one: whether the row passed before is
+    not known here, and to delete what is not there changes nothing. An insert that does not pass was never there.
+    """
     import polars as pl
 
     def count(frame: pl.DataFrame) -> None:
@@ -75,4 +86,16 @@ def kept_rows(rows: pl.LazyFrame, mask: Columns, tally: Tally) -> pl.LazyFrame:
             narrow = frame.select(name for name in (FILE, MASK) if name in frame.columns)
             tally.count("filtered", narrow.filter(~pl.col(MASK).fill_null(value=False)))
 
-    return observed(mask.apply(rows), count).filter(pl.col(MASK)).drop(MASK)
+    masked = mask.apply(rows)
+    return observed(_with_deletes(masked) if CHANGE in mask.schema else masked, count).filter(pl.col(MASK)).drop(MASK)
+
+
+def _with_deletes(masked: pl.LazyFrame) -> pl.LazyFrame:
+    import polars as pl
+
+    change, passes = pl.col(CHANGE), pl.col(MASK).fill_null(value=False)
+    is_lost = ~passes & (change == "update")
+    return masked.with_columns(
+        pl.when(is_lost).then(pl.lit("delete")).otherwise(change).alias(CHANGE),
+        (passes | (change != "insert")).alias(MASK),
+    )

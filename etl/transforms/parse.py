@@ -11,7 +11,7 @@ from etl.errors import ConfigError, TransformError
 from etl.model import BatchPlan
 from etl.options import Options
 from etl.schema import to_polars
-from etl.transforms.columns import refuse_reserved, refuse_twice, require
+from etl.transforms.columns import refuse_changes, refuse_reserved, refuse_twice, require
 from etl.transforms.contract import TransformSite
 from etl.transforms.parsed_column import ColumnParser, column_parser
 from etl.transforms.row_json import rejected_rows
@@ -69,6 +69,7 @@ class Parse:
         import polars as pl
 
         options = self._options
+        refuse_changes(given, self._where)
         require([options.column], given, self._where)
         if given[options.column] != pl.String:
             hint = "cast it to string first"

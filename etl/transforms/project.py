@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, RootModel
 
 from etl.balance import Tally
-from etl.expressions import Columns, compile_columns
+from etl.expressions import Columns, column_name, compile_columns
 from etl.model import BatchPlan
-from etl.transforms.columns import STRICT, refuse_reserved, refuse_twice, require, system_columns
+from etl.sql_writer import quoted
+from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
 from etl.transforms.contract import TransformSite
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from etl.expressions import Formula
 
 
 class SelectOptions(
@@ -47,6 +51,11 @@ class Select:
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return the columns of ``rows``."""
         return self._columns(rows.collect_schema()).apply(rows)
+
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the names of the keys of a changing result. Raises ConfigError for one that is left out."""
+        wanted = self._wanted if isinstance(self._wanted, dict) else {name: quoted(name) for name in self._wanted}
+        return kept_keys(keys, names_after(wanted), self._where)
 
     def _columns(self, given: pl.Schema) -> Columns:
         if isinstance(self._wanted, list):
@@ -92,6 +101,20 @@ class WithColumns:
         """Return ``rows`` with the columns."""
         return self._columns(rows.collect_schema()).apply(rows)
 
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys of a changing result. Raises ConfigError for one that is computed anew."""
+        return kept_keys(keys, {name: name for name in keys if name not in self._added}, self._where)
+
     def _columns(self, given: pl.Schema) -> Columns:
         refuse_reserved(self._added, self._where)
         return compile_columns({**dict.fromkeys(given), **self._added}, given, where=self._where)
+
+
+def names_after(wanted: Mapping[str, Formula]) -> dict[str, str]:
+    """Return what a column is called afterwards, of those that ``wanted`` lets through as they are."""
+    found: dict[str, str] = {}
+    for name, formula in wanted.items():
+        before = column_name(formula)
+        if before is not None:
+            found.setdefault(before, name)
+    return found

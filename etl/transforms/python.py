@@ -16,7 +16,7 @@ from pydantic import RootModel
 from etl.balance import Tally, observed, rows_by_file
 from etl.errors import ConfigError, EtlError, TransformError
 from etl.model import BatchPlan
-from etl.transforms.columns import STRICT, system_columns
+from etl.transforms.columns import STRICT, refuse_changes, system_columns
 from etl.transforms.contract import TransformSite
 from etl.vocabulary import nearest
 
@@ -78,6 +78,7 @@ class Python:
         """Return the columns that the function gives for no rows. Raises ConfigError."""
         import polars as pl
 
+        refuse_changes(given, self._where)
         try:
             found = self._call(pl.LazyFrame(schema=given))
             schema = found.collect().schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, RootModel
@@ -9,7 +10,7 @@ from pydantic import Field, RootModel
 from etl.balance import Tally
 from etl.errors import ConfigError
 from etl.model import BatchPlan
-from etl.transforms.columns import STRICT, refuse_reserved, refuse_twice, require
+from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require
 from etl.transforms.contract import TransformSite
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ class Rename:
         require(self._names, given, self._where)
         refuse_twice([self._names.get(name, name) for name in given], self._where)
         return pl.Schema({self._names.get(name, name): kind for name, kind in given.items()})
+
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the new names of the keys of a changing result."""
+        return [self._names.get(name, name) for name in keys]
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return ``rows`` under the new names."""
@@ -72,6 +77,10 @@ class Drop:
         if not left:
             raise ConfigError("drops every column", where=self._where, hint="keep at least one")
         return pl.Schema(left)
+
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys of a changing result. Raises ConfigError for one that is left out."""
+        return kept_keys(keys, {name: name for name in keys if name not in self._names}, self._where)
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return ``rows`` without the columns."""

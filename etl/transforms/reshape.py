@@ -10,7 +10,15 @@ from etl.balance import Tally, observed
 from etl.errors import ConfigError
 from etl.model import BatchPlan
 from etl.options import Options
-from etl.transforms.columns import STRICT, refuse_reserved, refuse_twice, require, system_columns, try_on_empty
+from etl.transforms.columns import (
+    STRICT,
+    refuse_changes,
+    refuse_reserved,
+    refuse_twice,
+    require,
+    system_columns,
+    try_on_empty,
+)
 from etl.transforms.contract import TransformSite
 
 if TYPE_CHECKING:
@@ -41,6 +49,7 @@ class Explode:
         """Return ``given`` with elements for lists. Raises ConfigError."""
         import polars as pl
 
+        refuse_changes(given, self._where)
         require(self._names, given, self._where)
         for name in self._names:
             if not isinstance(given[name], pl.List):
@@ -82,6 +91,7 @@ class Unnest:
         """Return ``given`` with fields for structs. Raises ConfigError where a field has the name of a column."""
         import polars as pl
 
+        refuse_changes(given, self._where)
         require(self._names, given, self._where)
         found: list[str] = []
         for name, kind in given.items():
@@ -127,6 +137,7 @@ class Unpivot:
 
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return index, variable and value. Raises ConfigError for mixed types and for names that come twice."""
+        refuse_changes(given, self._where)
         on, index = self._options.on, self._index(given)
         require([*on, *index], given, self._where)
         refuse_twice([*on, *index], self._where)

@@ -1,38 +1,38 @@
-"""``sql``: a rowwise SELECT over ``input``."""
+"""``sql``: a SELECT over ``input``, row by row; others are planned onto other transforms (``sql_planning``)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import RootModel
 
 from etl.balance import Tally
 from etl.errors import ConfigError
-from etl.expressions import Columns, compile_columns, parse
+from etl.expressions import Columns, column_name, compile_columns, parse
 from etl.model import BatchPlan
 from etl.sql_writer import TABLE
-from etl.transforms.columns import STRICT, refuse_reserved, refuse_twice, require, system_columns
+from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
 from etl.transforms.contract import TransformSite
 from etl.transforms.filter import kept_rows, predicate_mask
+from etl.transforms.sql_planning import planned, tables_in
+from etl.transforms.sql_planning_refusals import CLAUSES
 
 if TYPE_CHECKING:
     import polars as pl
 
     from etl.expressions import Formula
+    from etl.project import Project
+    from etl.transforms.sql_planning_parts import Scope
 
-_ACROSS = "needs state across batches; use a query over the table: etl query"
+_PLANNED = "it goes row by row; in a pipeline such a query is planned onto other transforms"
 _CLAUSES = {
-    "with_": ("WITH", "write the query without it"),
-    "distinct": ("DISTINCT", f"it {_ACROSS}"),
-    "joins": ("JOIN", "the query sees the rows of `input` alone; join in a query over the tables: etl query"),
-    "laterals": ("LATERAL", "to open a list use the transform explode"),
-    "group": ("GROUP BY", f"it {_ACROSS}"),
-    "having": ("HAVING", f"it {_ACROSS}"),
-    "windows": ("WINDOW", f"it {_ACROSS}"),
-    "qualify": ("QUALIFY", f"it {_ACROSS}"),
-    "order": ("ORDER BY", "rows of a table have no order; sort where you read: etl query"),
-    "limit": ("LIMIT", "which rows come first depends on the batch; sort and limit where you read: etl query"),
-    "offset": ("OFFSET", "which rows come first depends on the batch; sort and limit where you read: etl query"),
+    **CLAUSES,
+    "with_": ("WITH", _PLANNED),
+    "distinct": ("DISTINCT", _PLANNED),
+    "joins": ("JOIN", _PLANNED),
+    "group": ("GROUP BY", _PLANNED),
+    "having": ("HAVING", _PLANNED),
 }
 _TAKEN = {"expressions", "from_", "where"}
 
@@ -41,6 +41,21 @@ class SqlOptions(RootModel[str]):
     """The query."""
 
     model_config = STRICT
+
+    def keys(self, scope: Scope) -> tuple[str, ...]:
+        """Return the keys of the transforms that it is planned onto, none where it is refused."""
+        try:
+            return tuple(step.key for step in planned(self.root, scope))
+        except ConfigError:
+            return ()
+
+    def read_urls(self, project: Project) -> tuple[str, ...]:
+        """Return the tables that it joins, whole: whose pipelines must come first. Raises ConfigError."""
+        return tuple(project.table_url(name) for name in tables_in(self.root) if "." in name)
+
+    def sources_among(self, names: Sequence[str]) -> list[str]:
+        """Return the sources that it takes in, of those that there are."""
+        return [name for name in tables_in(self.root) if name in names]
 
 
 class Sql:
@@ -72,6 +87,19 @@ class Sql:
             rows = kept_rows(rows, predicate_mask(self._predicates, given, self._where, self._aliases), tally)
         return self._columns(given).apply(rows)
 
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the names of the keys of a changing result. Raises ConfigError for one that is left out."""
+        names: dict[str, str] = {}
+        for item in self._query.expressions:
+            if (star := _star_of(item)) is not None:
+                left_out = _left_out(star)
+                found = {name: name for name in keys if name not in left_out}
+            else:
+                before = column_name(item.this if item.key == "alias" else item, self._aliases)
+                found = {} if before is None else {before: item.alias_or_name}
+            names = found | names
+        return kept_keys(keys, names, self._where)
+
     def _columns(self, given: pl.Schema) -> Columns:
         wanted: list[tuple[str, Formula | None]] = []
         for item in self._query.expressions:
@@ -83,8 +111,7 @@ class Sql:
 
     def _item(self, item: Any, given: pl.Schema) -> list[tuple[str, Formula | None]]:  # noqa: ANN401
         """Return the columns of one item of the SELECT list; None lets a column through."""
-        star = item.this if item.key == "column" and item.this.key == "star" else item
-        if star.key == "star":
+        if (star := _star_of(item)) is not None:
             return [(name, None) for name in self._starred(star, given)]
         if item.key == "alias":
             refuse_reserved([item.alias], self._where)
@@ -98,10 +125,20 @@ class Sql:
             raise ConfigError(
                 "* takes EXCLUDE only", where=self._where, hint="exclude the column and add it: * EXCLUDE (a), b AS a"
             )
-        left_out = [column.name for column in star.args.get("except_") or ()]
+        left_out = _left_out(star)
         require(left_out, given, self._where)
         refuse_reserved(left_out, self._where)
         return [name for name in given if name not in left_out]
+
+
+def _star_of(item: Any) -> Any:  # noqa: ANN401
+    """Return the star that an item of the SELECT list is, None where it is none."""
+    star = item.this if item.key == "column" else item
+    return star if star.key == "star" else None
+
+
+def _left_out(star: Any) -> list[str]:  # noqa: ANN401
+    return [column.name for column in star.args.get("except_") or ()]
 
 
 def _check_clauses(query: Any) -> tuple[str, ...]:  # noqa: ANN401

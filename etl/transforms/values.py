@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field, RootModel, StrictBool, StrictFloat, StrictInt, StrictStr
@@ -12,7 +13,7 @@ from etl.expressions import plain_message
 from etl.model import BatchPlan
 from etl.schema import to_polars
 from etl.transforms.casting import check_cast, exact_cast
-from etl.transforms.columns import STRICT, refuse_reserved, require, system_columns
+from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, require, system_columns
 from etl.transforms.contract import TransformSite
 from etl.type_text import parse_type
 
@@ -51,6 +52,10 @@ class Cast:
             except ConfigError as exc:
                 raise ConfigError(f"{name}: {exc.message}", where=self._where, hint=exc.hint) from exc
         return pl.Schema({name: targets.get(name, kind) for name, kind in given.items()})
+
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys of a changing result: two values stay two, whatever their type."""
+        return list(keys)
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return ``rows`` with the types. Raises TransformError, while the rows flow, naming column and value."""
@@ -104,6 +109,11 @@ class FillNull:
         """Return ``given``. Raises ConfigError for a value that is not of its column's type."""
         self._fillers(given)
         return given
+
+    def kept_keys(self, keys: Sequence[str]) -> list[str]:
+        """Return the keys of a changing result. Raises ConfigError for one that may be filled: null is a key, too."""
+        filled = self._value if isinstance(self._value, dict) else keys
+        return kept_keys(keys, {name: name for name in keys if name not in filled}, self._where)
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return ``rows`` with the gaps filled."""

@@ -166,6 +166,6 @@ def test_the_store_holds_what_a_plain_frame_would_after_any_history(data: st.Dat
                 both.check(-1, frame(keys, layout.keys), at_us(data.draw(st.integers(0, 30))))
             if data.draw(st.integers(0, 3)) == 0:
                 both.store.collect([ref for ref in both.refs[-2:] if ref is not None])
-        wanted = frame([row for row in [dict.fromkeys(layout.keys)]], layout.keys)
+        wanted = frame([dict.fromkeys(layout.keys)], layout.keys)
         for version in (-1, -2):
             both.check(version, wanted, at_us(15))
