@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.state.contract import StateChange, TableLayout
 from etl.state.key_hash import hash_keys
+from etl.state.merging import fitted
 from etl.state.segment import GONE, HASH, Encoded, encode_segment
 from etl.state.version import Part, Snapshot, TableVersion
 
@@ -25,17 +26,17 @@ def encode_change(layout: TableLayout, change: StateChange, hash_bits: int) -> E
     frame = pl.concat(frames)
     hashes = hash_keys(frame, list(layout.keys), hash_bits)
     order = np.argsort(hashes)
-    sorted_rows = frame.select(pl.Series(HASH, hashes), GONE, *layout.columns)[order]
-    return encode_segment(sorted_rows, layout.expires)
+    return encode_segment(frame.insert_column(0, pl.Series(HASH, hashes))[order], layout.expires)
 
 
 def _put(layout: TableLayout, change: StateChange) -> pl.DataFrame | None:
+    import numpy as np
     import polars as pl
 
     if change.put is None or not change.put.height:
         return None
-    columns = [pl.col(name).cast(dtype) for name, dtype in layout.columns.items()]
-    return change.put.select(*columns, pl.lit(value=False).alias(GONE))
+    frame = fitted(change.put, layout.columns)
+    return frame.insert_column(0, pl.Series(GONE, np.zeros(frame.height, np.bool_)))
 
 
 def _removed(layout: TableLayout, change: StateChange) -> pl.DataFrame | None:
@@ -45,20 +46,14 @@ def _removed(layout: TableLayout, change: StateChange) -> pl.DataFrame | None:
         return None
     unique = {**layout.keys, **layout.part}
     if unique:
-        keys = change.remove.select(pl.col(name).cast(dtype) for name, dtype in unique.items()).unique()
+        keys = fitted(change.remove, unique).unique()
         if change.put is not None:
-            keys = keys.join(_put_keys(change.put, unique), on=list(unique), how="anti", nulls_equal=True)
+            keys = keys.join(fitted(change.put, unique), on=list(unique), how="anti", nulls_equal=True)
     else:
         keys = pl.DataFrame(height=0 if change.put is not None and change.put.height else 1)
     values = [pl.lit(None, dtype).alias(name) for name, dtype in layout.values.items()]
-    frame = keys.with_columns(*values, pl.lit(value=True).alias(GONE)).select(*layout.columns, GONE)
+    frame = keys.with_columns(*values, pl.lit(value=True).alias(GONE)).select(GONE, *layout.columns)
     return frame if frame.height else None
-
-
-def _put_keys(put: pl.DataFrame, unique: dict[str, pl.DataType]) -> pl.DataFrame:
-    import polars as pl
-
-    return put.select(pl.col(name).cast(dtype) for name, dtype in unique.items())
 
 
 def cut(table: TableVersion, upto_us: int | None) -> TableVersion:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from etl.state.merging import alive
 from etl.state.segment import GONE, HASH, Encoded, encode_segment
 from etl.state.table import StoredTable
 from etl.state.version import Part, Run, Snapshot, StateFile, TableVersion, equal_ranges
@@ -15,9 +16,20 @@ from etl.state.version import Part, Run, Snapshot, StateFile, TableVersion, equa
 if TYPE_CHECKING:
     import polars as pl
 
+T = TypeVar("T")
 Write = Callable[[Encoded], StateFile]
+_THREADS = 2
 _LOOK_BYTES = 1 << 12
 """What it costs to see that a partition has no changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """The rows of a range of hashes, as the file that they are to be; None for none."""
+
+    low: int
+    high: int
+    encoded: Encoded | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +45,28 @@ class Folding:
         """Return the table with some partitions folded; ``gained_bytes`` is the size of the batch's own change."""
         limits = self.table.shelf.limits
         version = self.table.version
-        gained = int(limits.fold_factor * gained_bytes)
+        gained = int(limits.fold_factor * gained_bytes) * (2 if self._is_index_large() else 1)
         credit = min(version.credit + gained, max(gained, limits.part_bytes))
         if not self._is_due():
             return replace(version, credit=credit)
-        parts = list(version.parts) or self._first_parts()
-        folded: list[Part] = []
-        for part in sorted(parts, key=self._urgency):
-            if credit > 0 or self._is_damaged(part):
-                after, cost_bytes = self._fold(part)
-                folded += after
-                credit -= cost_bytes
-            else:
-                folded.append(part)
+        parts = sorted(version.parts or self._first_parts(), key=self._urgency)
+        chosen = self._chosen(parts, credit)
+        folded = parts[len(chosen) :]
+        for part, pieces in _in_threads(self._merged, chosen):
+            after, cost_bytes = self._written(part, pieces)
+            folded += after
+            credit -= cost_bytes
         return replace(version, parts=tuple(sorted(folded, key=lambda part: part.low)), credit=credit)
+
+    def _chosen(self, parts: list[Part], credit: int) -> list[Part]:
+        """Return the first of the partitions: those that are damaged, and as many as the credit is good for."""
+        chosen = []
+        for part in parts:
+            if credit <= 0 and not self._is_damaged(part):
+                break
+            credit -= max(_LOOK_BYTES, 0 if part.now.file is None else part.now.file.size_bytes)
+            chosen.append(part)
+        return chosen
 
     def _is_due(self) -> bool:
         limits, version = self.table.shelf.limits, self.table.version
@@ -56,7 +76,10 @@ class Folding:
         if sum(run.file.size_bytes for run in live) <= limits.fold_bytes:
             return False
         is_lasting = version.layout.expires is None or len(live) > limits.max_runs
-        return is_lasting or self.table.shelf.overlay.size_bytes > self.memory_bytes // 8
+        return is_lasting or self._is_index_large()
+
+    def _is_index_large(self) -> bool:
+        return self.table.shelf.overlay.size_bytes > self.memory_bytes // 8
 
     def _urgency(self, part: Part) -> tuple[bool, int, int]:
         return not self._is_damaged(part), part.now.upto, part.low
@@ -72,36 +95,42 @@ class Folding:
         empty = Snapshot(None, -1)
         return [Part(low, high, empty, empty) for low, high in equal_ranges(count)]
 
-    def _fold(self, part: Part) -> tuple[list[Part], int]:
-        """Return what becomes of a partition, and how many bytes that took.
-
-        A partition without changes moves on as it is, once both of its files have the same rows.
-        """
-        if not self._is_changed(part, part.now.upto) and not self._is_damaged(part):
-            if not self._is_changed(part, part.former.upto):
-                return [replace(part, now=self._at(part.now), former=self._at(part.former))], _LOOK_BYTES
-            former = self._at(part.now)
-        else:
-            former = part.former if self._is_damaged(part) else part.now
+    def _merged(self, part: Part) -> list[_Piece] | None:
+        """Return what a partition is made of now, None where it has not changed, and there are two files of it."""
+        if not self._is_changed(part, part.former.upto) and not self._is_damaged(part):
+            return None
         runs = self.table.runs_after(part.now.upto)
-        frame = alive(self.table.merged(part.low, part.high, self.table.snapshot(part), runs))
-        parts = [self._piece(piece, low, high, former) for piece, low, high in self._pieces(frame, part)]
-        written = sum(piece.now.file.size_bytes for piece in parts if piece.now.file is not None)
-        return parts, max(written, 0 if part.now.file is None else part.now.file.size_bytes, _LOOK_BYTES)
+        frame = self.table.merged(part.low, part.high, self.table.snapshot(part), runs)
+        expires = self.table.layout.expires
+        return [
+            _Piece(low, high, encode_segment(piece, expires) if piece.height else None)
+            for piece, low, high in self._pieces(frame, part)
+        ]
+
+    def _written(self, part: Part, pieces: list[_Piece] | None) -> tuple[list[Part], int]:
+        """Return what becomes of a partition, and how many bytes that took."""
+        if pieces is None:
+            return [replace(part, now=self._at(part.now), former=self._at(part.former))], _LOOK_BYTES
+        if self._is_damaged(part):
+            former = part.former
+        else:
+            former = part.now if self._is_changed(part, part.now.upto) else self._at(part.now)
+        parts = []
+        for piece in pieces:
+            file = None if piece.encoded is None else self.write(piece.encoded)
+            parts.append(Part(piece.low, piece.high, Snapshot(file, self.batch_id), former))
+        written = sum(part.now.file.size_bytes for part in parts if part.now.file is not None)
+        return parts, max(written, _LOOK_BYTES)
 
     def _at(self, shot: Snapshot) -> Snapshot:
         return replace(shot, upto=self.batch_id)
 
     def _is_changed(self, part: Part, after: int) -> bool:
         for run in self.table.runs_after(after):
-            begin, end = self.table.run(run).segment.between(part.low, part.high)
-            if begin < end:
+            rows = self.table.run(run).segment.between(part.low, part.high)
+            if rows.start < rows.stop:
                 return True
         return False
-
-    def _piece(self, frame: pl.DataFrame, low: int, high: int, former: Snapshot) -> Part:
-        file = self.write(encode_segment(frame, self.table.layout.expires)) if frame.height else None
-        return Part(low, high, Snapshot(file, self.batch_id), former)
 
     def _pieces(self, frame: pl.DataFrame, part: Part) -> list[tuple[pl.DataFrame, int, int]]:
         """Cut a partition that has grown too large, between hashes, into pieces that are half full."""
@@ -120,6 +149,19 @@ class Folding:
         ]
 
 
+def _in_threads(work: Callable[[Part], T], parts: list[Part]) -> Iterator[tuple[Part, T]]:
+    """Yield partitions with what work makes of them, in order; two are worked on at a time."""
+    waiting: deque[tuple[Part, Future[T]]] = deque()
+    with ThreadPoolExecutor(_THREADS, "state-fold") as pool:
+        for part in parts:
+            waiting.append((part, pool.submit(work, part)))
+            if len(waiting) > _THREADS:
+                part_done, made = waiting.popleft()
+                yield part_done, made.result()
+        for part_done, made in waiting:
+            yield part_done, made.result()
+
+
 def merge_small_runs(table: StoredTable, write: Write) -> TableVersion:
     """Return a table whose newest small runs are one, where there are many: sizes then grow from run to run."""
     version, limits = table.version, table.shelf.limits
@@ -132,7 +174,7 @@ def merge_small_runs(table: StoredTable, write: Write) -> TableVersion:
         return version
     kept, small = version.runs[:-count], version.runs[-count:]
     low, high = equal_ranges(1)[0]
-    frame = _without_values(table.merged(low, high, None, small), table)
+    frame = _without_values(table.merged(low, high, None, small, with_gone=True), table)
     merged = Run(write(encode_segment(frame, table.layout.expires)), small[0].first, small[-1].last)
     return replace(version, runs=(*kept, merged))
 

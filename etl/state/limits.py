@@ -17,7 +17,7 @@ class Limits:
 
     part_rows: int = 250_000
     part_bytes: int = 32 << 20
-    fold_factor: float = 3.0
+    fold_factor: float = 2.0
     fold_bytes: int = 8 << 20
     max_runs: int = 24
     fan_in: int = 8

@@ -127,9 +127,12 @@ def matching_rows(hashes: Hashes, needles: Hashes) -> tuple[Numbers, Numbers]:
     inside = np.flatnonzero(begin < hashes.size)
     which = inside[hashes[begin[inside]] == needles[inside]]
     begin = begin[which]
-    counts = np.searchsorted(hashes, needles[which], "right") - begin
-    if counts.size == 0 or counts.max() == 1:
+    following = np.minimum(begin + 1, max(hashes.size - 1, 0))
+    is_several = (hashes[following] == needles[which]) & (following > begin)
+    if not is_several.any():
         return begin, which
+    counts = np.ones(begin.size, np.int64)
+    counts[is_several] = np.searchsorted(hashes, needles[which[is_several]], "right") - begin[is_several]
     which = np.repeat(which, counts)
     offsets = np.arange(which.size) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(begin, counts) + offsets, which

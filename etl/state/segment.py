@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,11 +68,18 @@ def _to_ipc(frame: pl.DataFrame) -> bytes:
     import pyarrow as pa
 
     table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-    out = pa.BufferOutputStream()
+    counter = pa.MockOutputStream()
+    _write_ipc(counter, table)
+    content = pa.allocate_buffer(counter.size())  # a buffer that grows would be copied again and again
+    _write_ipc(pa.FixedSizeBufferWriter(content), table)
+    return bytes(content)
+
+
+def _write_ipc(out: pa.NativeFile, table: pa.Table) -> None:
+    import pyarrow as pa
+
     with pa.ipc.new_file(out, table.schema) as writer:
-        writer.write_table(table, max(frame.height, 1))
-    content: bytes = out.getvalue().to_pybytes()
-    return content
+        writer.write_table(table, max(table.num_rows, 1))
 
 
 class Segment:
@@ -87,24 +95,24 @@ class Segment:
         self.columns: tuple[str, ...] = tuple(reader.schema.names)
         self.hashes: Hashes = self._batch.column(HASH).to_numpy()
 
-    def take(self, columns: list[str], rows: npt.NDArray[np.intp] | None = None) -> pl.DataFrame:
-        """Return columns of the rows with these numbers, in their order; of all without."""
-        import polars as pl
+    def take(self, columns: Sequence[str], rows: npt.NDArray[np.int64] | slice) -> pa.RecordBatch:
+        """Return columns of the rows with these numbers, in their order, or of those between two."""
         import pyarrow as pa
 
-        batch = self._batch.select(columns)
-        return pl.DataFrame(pl.from_arrow(batch if rows is None else batch.take(pa.array(rows))))
+        batch = self._batch.select(list(columns))
+        if isinstance(rows, slice):
+            return batch.slice(rows.start, rows.stop - rows.start)
+        return batch.take(pa.array(rows))
 
-    def between(self, low: int, high: int) -> tuple[int, int]:
-        """Return the numbers of the first row with a hash of at least ``low`` and of the first beyond ``high``."""
+    def between(self, low: int, high: int) -> slice:
+        """Return where the rows with hashes from ``low`` to ``high`` are."""
         import numpy as np
 
-        return (
-            int(np.searchsorted(self.hashes, np.uint64(low), "left")),
-            int(np.searchsorted(self.hashes, np.uint64(high), "right")),
-        )
+        begin = np.searchsorted(self.hashes, np.uint64(low), "left")
+        end = np.searchsorted(self.hashes, np.uint64(high), "right")
+        return slice(int(begin), int(end))
 
-    def expiring(self, expires: str, after_us: int | None, upto_us: int) -> npt.NDArray[np.intp]:
+    def expiring(self, expires: str, after_us: int | None, upto_us: int) -> npt.NDArray[np.int64]:
         """Return the numbers of the rows whose time is after one and at or before another."""
         import numpy as np
 
@@ -113,5 +121,5 @@ class Segment:
         order = self._batch.column(BY_TIME).to_numpy()[: len(times) - times.null_count]
         begin = 0 if after_us is None else bisect_right(order, after_us, key=values.__getitem__)
         end = bisect_right(order, upto_us, key=values.__getitem__)
-        found: npt.NDArray[np.intp] = order[begin:end].astype(np.intp)
+        found: npt.NDArray[np.int64] = order[begin:end].astype(np.int64)
         return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 from collections import OrderedDict
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from etl.errors import StateError
@@ -33,26 +34,30 @@ class SegmentCache:
         self._open: OrderedDict[str, tuple[Segment, int]] = OrderedDict()
         self._held_bytes = 0
         self._verified: set[str] = set()
+        self._lock = Lock()  # partitions are folded in threads
 
     def get(self, file: StateFile) -> Segment:
         """Return an open file. Raises DamagedFileError."""
-        found = self._open.get(file.path)
-        if found is not None:
-            self._open.move_to_end(file.path)
-            return found[0]
-        content = self._verify(file)
-        return self._keep(file.path, Segment(content), 0 if self._storage.is_local else file.size_bytes)
+        with self._lock:
+            found = self._open.get(file.path)
+            if found is not None:
+                self._open.move_to_end(file.path)
+                return found[0]
+            content = self._verify(file)
+            return self._keep(file.path, Segment(content), 0 if self._storage.is_local else file.size_bytes)
 
     def trust(self, file: StateFile, content: bytes) -> None:
         """Take note of a file that was just written."""
-        self._verified.add(file.path)
-        if not self._storage.is_local:
-            self._keep(file.path, Segment(content), file.size_bytes)
+        with self._lock:
+            self._verified.add(file.path)
+            if not self._storage.is_local:
+                self._keep(file.path, Segment(content), file.size_bytes)
 
     def forget(self, path: str) -> None:
         """Close a file that was removed."""
-        self._verified.discard(path)
-        self._close(path)
+        with self._lock:
+            self._verified.discard(path)
+            self._close(path)
 
     def _close(self, path: str) -> None:
         _, size = self._open.pop(path, (None, 0))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.state.contract import TableLayout
-from etl.state.overlay import Hits
 from etl.state.segment import GONE, HASH, Segment
-from etl.state.version import Run
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
+    import pyarrow as pa
+
+    Rows = npt.NDArray[np.int64] | slice
 
 ALWAYS = 2**62
 """The batch of a source that has every column."""
@@ -28,12 +29,9 @@ class Source:
     batch_id: int
     cut_us: int | None
 
-    def between(self, low: int, high: int) -> npt.NDArray[np.intp] | None:
-        """Return the numbers of the rows with hashes from ``low`` to ``high``, None for all of them."""
-        import numpy as np
-
-        begin, end = self.segment.between(low, high)
-        return None if end - begin == self.segment.hashes.size else np.arange(begin, end)
+    def arrow(self, names: Sequence[str], rows: Rows) -> pa.RecordBatch:
+        """Return columns of some rows as they lie in the file."""
+        return self.segment.take(names, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,52 +41,64 @@ class Columns:
     layout: TableLayout
     since: Mapping[str, int]
 
-    def read(self, source: Source, rows: npt.NDArray[np.intp] | None, *, with_hash: bool = False) -> pl.DataFrame:
-        """Return rows of a file by number, all without. A column that it lacks is null, a narrower type cast."""
+    def read(self, wanted: Iterable[tuple[Source, Rows]], *, with_hash: bool = False) -> pl.DataFrame:
+        """Return rows of files, one after the other; those that have left are ``GONE``.
+
+        A column that a file lacks is null, a narrower type is cast. Files of one kind are read together.
+        """
         import polars as pl
 
-        wanted = self.layout.columns
-        held = [
-            name for name in wanted if name in source.segment.columns and self.since.get(name, -1) <= source.batch_id
-        ]
-        frame = source.segment.take([*([HASH] if with_hash else []), GONE, *held], rows)
-        if all(frame.schema.get(name) == dtype for name, dtype in wanted.items()):
-            return frame
-        fitted = [
-            pl.col(name).cast(dtype) if name in held else pl.lit(None, dtype).alias(name)
-            for name, dtype in wanted.items()
-        ]
-        return frame.select(*([HASH] if with_hash else []), GONE, *fitted)
+        inner = [HASH, GONE] if with_hash else [GONE]
+        kinds: list[tuple[_Kind, list[pa.RecordBatch]]] = []
+        for source, rows in wanted:
+            held = self._held(source)
+            batch = source.arrow([*inner, *held], rows)
+            kind = _Kind(held, source.cut_us, batch.schema)
+            if not kinds or kinds[-1][0] != kind:
+                kinds.append((kind, []))
+            kinds[-1][1].append(batch)
+        frames = [self._frame(kind, batches, inner) for kind, batches in kinds]
+        if not frames:
+            types = {HASH: pl.UInt64(), GONE: pl.Boolean()}
+            return pl.DataFrame(schema={**{name: types[name] for name in inner}, **self.layout.columns})
+        return pl.concat(frames, rechunk=True)
 
-    def slice(self, source: Source, low: int, high: int) -> pl.DataFrame:
-        """Return the rows with hashes from ``low`` to ``high``, with ``HASH``; those that have left are ``GONE``."""
-        frame = self.read(source, source.between(low, high), with_hash=True)
-        return frame if source.cut_us is None else self._without_expired(frame, source.cut_us)
+    def _held(self, source: Source) -> tuple[str, ...]:
+        in_file = source.segment.columns
+        return tuple(
+            name for name in self.layout.columns if name in in_file and self.since.get(name, -1) <= source.batch_id
+        )
 
-    def gather(self, runs: Sequence[Run], opened: Callable[[Run], Source], hits: Hits) -> tuple[pl.DataFrame, Hits]:
-        """Return the rows of hits in runs, and the hits in their order: by source, the last one first."""
-        import numpy as np
+    def _frame(self, kind: _Kind, batches: list[pa.RecordBatch], inner: list[str]) -> pl.DataFrame:
         import polars as pl
+        import pyarrow as pa
 
-        hits = hits.chosen(np.argsort(-hits.source, kind="stable"))
-        starts = np.flatnonzero(np.diff(hits.source, prepend=-1))
-        frames = [
-            self.rows(opened(runs[int(hits.source[start])]), rows)
-            for start, rows in zip(starts, np.split(hits.row, starts[1:]), strict=True)
-        ]
-        return pl.concat(frames, rechunk=True), hits
+        frame = pl.DataFrame(pl.from_arrow(pa.Table.from_batches(batches)))
+        columns = {name: frame.get_column(name) for name in [*inner, *kind.held]}
+        for name, dtype in self.layout.columns.items():
+            if name not in columns:
+                columns[name] = pl.Series(name, [None], dtype).new_from_index(0, frame.height)
+            elif columns[name].dtype != dtype:
+                columns[name] = columns[name].cast(dtype)
+        if kind.cut_us is not None and self.layout.expires is not None:
+            columns[GONE] = columns[GONE] | _have_left(columns[self.layout.expires], kind.cut_us)
+        return pl.DataFrame([columns[name] for name in [*inner, *self.layout.columns]])
 
-    def rows(self, source: Source, rows: npt.NDArray[np.intp]) -> pl.DataFrame:
-        """Return rows by number; those that have left are ``GONE``."""
-        frame = self.read(source, rows)
-        return frame if source.cut_us is None else self._without_expired(frame, source.cut_us)
 
-    def _without_expired(self, frame: pl.DataFrame, cut_us: int) -> pl.DataFrame:
-        """Return rows as gone whose time is at or before a moment."""
-        import polars as pl
+@dataclass(frozen=True)
+class _Kind:
+    """What files have in common whose rows are read together."""
 
-        expires = self.layout.expires
-        if expires is None:
-            return frame
-        has_left = (pl.col(expires).dt.epoch("us") <= cut_us).fill_null(value=False)
-        return frame.with_columns(pl.col(GONE) | has_left)
+    held: tuple[str, ...]
+    cut_us: int | None
+    schema: pa.Schema
+
+
+def _have_left(times: pl.Series, cut_us: int) -> pl.Series:
+    """Tell of which rows the time is at or before a moment; null never is."""
+    import numpy as np
+    import polars as pl
+
+    values = times.to_numpy().astype("datetime64[us]")
+    cut = np.datetime64(cut_us, "us")
+    return pl.Series(GONE, (values <= cut) & ~np.isnat(values))

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from etl.state.contract import TableLayout
 from etl.state.key_hash import hash_keys
 from etl.state.limits import Limits
-from etl.state.merging import alive, newest
-from etl.state.overlay import Overlay, matching_rows
-from etl.state.segment import GONE, HASH, Segment, encode_segment
+from etl.state.merging import alive, firsts, fitted, newest, same
+from etl.state.overlay import Hits, Overlay, matching_rows
+from etl.state.segment import Segment, encode_segment
 from etl.state.segment_cache import DamagedFileError, SegmentCache
 from etl.state.sources import ALWAYS, Columns, Source
 from etl.state.version import Part, Run, StateFile, TableVersion, equal_ranges
@@ -62,83 +62,95 @@ class StoredTable:
 
     def lookup(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Return the rows with a key that occurs in ``keys``."""
+        import polars as pl
+
+        asked = self._asked(keys)
+        runs = self.version.live
+        self.shelf.overlay.follow(runs, lambda file: self.shelf.cache.get(file).hashes)
+        hits = self.shelf.overlay.find(asked.hashes)
+        if self.layout.part:
+            return alive(self._newest_by_part(asked, self._gathered(runs, hits)))
+        recent = list(self._newest_by_key(asked, runs, hits))
+        frame, needle = self._in_snapshots(asked)
+        is_equal = self._have_key(frame, asked, needle)
+        return alive(pl.concat([*recent, frame if is_equal.all() else frame.filter(is_equal)]))
+
+    def _newest_by_part(self, asked: _Asked, recent: tuple[pl.DataFrame, Numbers]) -> pl.DataFrame:
+        """Return the newest row of each needle and part."""
         import numpy as np
         import polars as pl
 
-        needles = self._needles(keys)
-        hashes = hash_keys(needles, list(self.layout.keys), self.shelf.limits.hash_bits)
+        older = self._in_snapshots(asked)
+        frame, needle = pl.concat([recent[0], older[0]], rechunk=True), np.concatenate([recent[1], older[1]])
+        numbered = frame.with_columns(pl.Series(_NEEDLE, needle)).filter(self._have_key(frame, asked, needle))
+        kept = numbered.unique([_NEEDLE, *self.layout.part], keep="first", maintain_order=True)
+        return kept.drop(_NEEDLE)
+
+    def _asked(self, keys: pl.DataFrame) -> _Asked:
+        import numpy as np
+
+        names = list(self.layout.keys)
+        keys = fitted(keys, self.layout.keys)
+        hashes = hash_keys(keys, names, self.shelf.limits.hash_bits)
         order = np.argsort(hashes)
-        asked = _Asked(needles[order], hashes[order], np.ones(needles.height, np.bool_))
-        frames = [*self._in_runs(asked), *self._in_snapshots(asked)]
-        if not frames:
-            return pl.DataFrame(schema=self.layout.columns)
-        frame = pl.concat(frames)
-        if self.layout.part:
-            frame = frame.unique([_NEEDLE, *self.layout.part], keep="first", maintain_order=True)
-        return alive(frame).select(list(self.layout.columns))
+        hashes = hashes[order]
+        is_first = firsts(keys, names, order, hashes)
+        order, hashes = order[is_first], hashes[is_first]
+        return _Asked(keys[order] if names else keys.head(1), hashes, np.ones(hashes.size, np.bool_))
 
-    def _needles(self, keys: pl.DataFrame) -> pl.DataFrame:
-        import polars as pl
-
-        types = self.layout.keys
-        if not types:
-            return pl.DataFrame(height=min(keys.height, 1))
-        return keys.select(pl.col(name).cast(dtype) for name, dtype in types.items()).unique()
-
-    def _in_runs(self, asked: _Asked) -> Iterator[pl.DataFrame]:
-        """Yield rows of the recent changes, newest first; close the needles that older rows no longer matter to.
+    def _newest_by_key(self, asked: _Asked, runs: tuple[Run, ...], hits: Hits) -> Iterator[pl.DataFrame]:
+        """Yield the rows of recent changes; close the needles that older rows no longer matter to.
 
         Where the newest row with a hash has another key than the needle, the next one is tried.
         """
         import numpy as np
 
-        runs = self.version.live
-        overlay = self.shelf.overlay
-        overlay.follow(runs, lambda file: self.shelf.cache.get(file).hashes)
-        hits = overlay.find(asked.hashes)
-        hits = hits.chosen(np.lexsort((-hits.source, hits.needle)))
+        hits = hits.chosen(np.argsort(hits.needle * len(runs) - hits.source, kind="stable"))
         while hits.needle.size:
-            is_tried = (
-                np.ones(hits.needle.size, np.bool_) if self.layout.part else np.diff(hits.needle, prepend=-1) != 0
-            )
-            frame, tried = self.columns.gather(runs, self.run, hits.chosen(is_tried))
-            frame, is_equal = self._of_needles(frame, asked, tried.needle)
-            yield frame
-            if self.layout.part:
-                return
-            asked.is_open[tried.needle[is_equal]] = False
+            is_tried = np.diff(hits.needle, prepend=-1) != 0
+            frame, needle = self._gathered(runs, hits.chosen(is_tried))
+            is_equal = self._have_key(frame, asked, needle)
+            yield frame if is_equal.all() else frame.filter(is_equal)
+            asked.is_open[needle[is_equal]] = False
             hits = hits.chosen(~is_tried & asked.is_open[hits.needle])
 
-    def _in_snapshots(self, asked: _Asked) -> Iterator[pl.DataFrame]:
-        """Yield the rows of the open needles, partition by partition."""
+    def _gathered(self, runs: tuple[Run, ...], hits: Hits) -> tuple[pl.DataFrame, Numbers]:
+        """Return the rows of hits, those of the newest run first, and the needle of each."""
+        import numpy as np
+
+        hits = hits.chosen(np.argsort(-hits.source.astype(np.int16), kind="stable"))
+        starts = np.flatnonzero(np.diff(hits.source, prepend=-1))
+        pieces = zip(starts, np.split(hits.row, starts[1:]) if starts.size else [], strict=True)
+        return self.columns.read((self.run(runs[int(hits.source[start])]), rows) for start, rows in pieces), hits.needle
+
+    def _in_snapshots(self, asked: _Asked) -> tuple[pl.DataFrame, Numbers]:
+        """Return the rows with the hashes of the open needles, and the needle of each, partition by partition."""
         import numpy as np
 
         numbers = np.flatnonzero(asked.is_open)
         hashes = asked.hashes[numbers]
-        for part in self.version.parts:
-            begin = np.searchsorted(hashes, np.uint64(part.low), "left")
-            end = np.searchsorted(hashes, np.uint64(part.high), "right")
-            source = self.snapshot(part) if begin < end else None
-            if source is not None:
-                rows, which = matching_rows(source.segment.hashes, hashes[begin:end])
-                if rows.size:
-                    yield self._of_needles(self.columns.rows(source, rows), asked, numbers[begin:end][which])[0]
+        needles = [np.zeros(0, np.int64)]
 
-    def _of_needles(
-        self, frame: pl.DataFrame, asked: _Asked, needle: Numbers
-    ) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:
-        """Return the rows whose key is that of their needle, not only its hash, and which these are."""
+        def found() -> Iterator[tuple[Source, Numbers]]:
+            for part in self.version.parts:
+                begin = np.searchsorted(hashes, np.uint64(part.low), "left")
+                end = np.searchsorted(hashes, np.uint64(part.high), "right")
+                source = self.snapshot(part) if begin < end else None
+                if source is not None:
+                    rows, which = matching_rows(source.segment.hashes, hashes[begin:end])
+                    needles.append(numbers[begin:end][which])
+                    yield source, rows
+
+        return self.columns.read(found()), np.concatenate(needles)
+
+    def _have_key(self, frame: pl.DataFrame, asked: _Asked, needle: Numbers) -> npt.NDArray[np.bool_]:
+        """Tell of which rows the key is that of their needle, not only its hash."""
         import numpy as np
-        import polars as pl
 
         is_equal = np.ones(frame.height, np.bool_)
-        for name, dtype in self.layout.keys.items():
-            if dtype != pl.Null:
-                wanted = asked.keys.get_column(name)[needle]
-                is_equal &= frame.get_column(name).eq_missing(wanted).to_numpy()
-        if self.layout.part:
-            frame = frame.with_columns(pl.Series(_NEEDLE, needle, pl.Int64))
-        return (frame if is_equal.all() else frame.filter(is_equal)), is_equal
+        for name in self.layout.keys:
+            is_equal &= same(frame.get_column(name), asked.keys.get_column(name)[needle])
+        return is_equal
 
     def expired(self, upto_us: int) -> pl.DataFrame:
         """Return the rows whose time is at or before ``upto_us``: files that hold none such are not opened."""
@@ -164,14 +176,14 @@ class StoredTable:
                 yield self._expiring_in(self.run(run), expires, upto_us)
 
     def _expiring_in(self, source: Source, expires: str, upto_us: int) -> pl.DataFrame:
-        return self.columns.read(source, source.segment.expiring(expires, source.cut_us, upto_us))
+        return alive(self.columns.read([(source, source.segment.expiring(expires, source.cut_us, upto_us))]))
 
     def scan(self) -> Iterator[pl.DataFrame]:
         """Return all rows that are alive, a partition at a time."""
         for low, high, part in self._ranges():
             base = None if part is None else self.snapshot(part)
             runs = self.version.live if part is None else self.runs_after(part.now.upto)
-            yield alive(self.merged(low, high, base, runs)).drop(HASH, GONE)
+            yield alive(self.merged(low, high, base, runs))
 
     def _ranges(self) -> list[tuple[int, int, Part | None]]:
         if self.version.parts:
@@ -183,15 +195,14 @@ class StoredTable:
         """Return the runs with changes after a batch, oldest first."""
         return tuple(run for run in self.version.runs if run.last > batch_id)
 
-    def merged(self, low: int, high: int, base: Source | None, runs: tuple[Run, ...]) -> pl.DataFrame:
-        """Return the newest row of each key in a range of hashes, those that are gone too, sorted, with ``HASH``."""
-        import polars as pl
-
+    def merged(
+        self, low: int, high: int, base: Source | None, runs: tuple[Run, ...], *, with_gone: bool = False
+    ) -> pl.DataFrame:
+        """Return the newest row of each key in a range of hashes, sorted, with ``HASH`` and ``GONE``."""
         sources = [*(self.run(run) for run in reversed(runs)), *([] if base is None else [base])]
-        frames = [frame for source in sources if (frame := self.columns.slice(source, low, high)).height]
-        if not frames:
-            return pl.DataFrame(schema={HASH: pl.UInt64(), GONE: pl.Boolean(), **self.layout.columns})
-        return newest(frames, [*self.layout.keys, *self.layout.part])
+        pieces = ((source, source.segment.between(low, high)) for source in sources)
+        frame = self.columns.read(((source, rows) for source, rows in pieces if rows.start < rows.stop), with_hash=True)
+        return newest(frame, [*self.layout.keys, *self.layout.part], with_gone=with_gone)
 
     def run(self, run: Run) -> Source:
         """Open a run. Raises DamagedFileError."""
@@ -219,7 +230,7 @@ class StoredTable:
         try:
             if former.file is not None:
                 base = Source(self.shelf.cache.get(former.file), former.file.batch_id, former.cut_us)
-            frame = alive(self.merged(part.low, part.high, base, self.runs_after(former.upto)))
+            frame = self.merged(part.low, part.high, base, self.runs_after(former.upto))
         except DamagedFileError:
             raise damage from None
         segment = Segment(encode_segment(frame, self.layout.expires).content)
