@@ -46,7 +46,7 @@ class StateStore:
         self._limits = limits
         self.cache = SegmentCache(storage, memory_bytes // 2)
         self._shelves: dict[str, Shelf] = {}
-        self._newest: tuple[StateRef, Version] | None = None
+        self._versions: dict[StateRef, Version] = {}
         self._known: set[str] | None = None
 
     def open(self, ref: StateRef | None, layouts: Mapping[str, TableLayout], fingerprint: Fingerprint) -> OpenState:
@@ -64,11 +64,12 @@ class StateStore:
 
     def version(self, ref: StateRef) -> Version:
         """Return the record of a version. Raises StateError."""
-        if self._newest is not None and self._newest[0] == ref:
-            return self._newest[1]
+        if ref in self._versions:
+            return self._versions[ref]
         version = read_version(self._storage, ref)
         if version.hash_bits != self._limits.hash_bits:
             raise StateError(f"its keys have hashes of {version.hash_bits} bits", where=self._where(ref.file))
+        self._versions[ref] = version
         return version
 
     def _where(self, path: str) -> str:
@@ -100,7 +101,7 @@ class StateStore:
         path = f"{batch_id:010d}-{attempt}.json"
         self.put(path, content, "state.version")
         ref = StateRef(path, digest(content), *_totals(tables))
-        self._newest = ref, version
+        self._versions[ref] = version
         return ref
 
     def put(self, path: str, content: bytes, effect: str) -> None:
@@ -118,6 +119,7 @@ class StateStore:
 
     def collect(self, kept: Sequence[StateRef]) -> None:
         """Remove every file that no kept version needs, be it to fall back on. *Repeat*: safe. Raises StateError."""
+        self._versions = {ref: self.version(ref) for ref in kept}
         needed = {ref.file for ref in kept}
         for ref in kept:
             needed.update(file.path for table in self.version(ref).tables.values() for file in table.files())
