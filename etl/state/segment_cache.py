@@ -32,7 +32,7 @@ class SegmentCache:
         self._storage = storage
         self._max_bytes = max_bytes
         self._open: OrderedDict[str, tuple[Segment, int]] = OrderedDict()
-        self._held_bytes = 0
+        self.held_bytes = 0
         self._verified: set[str] = set()
         self._lock = Lock()  # partitions are folded in threads
 
@@ -61,13 +61,13 @@ class SegmentCache:
 
     def _close(self, path: str) -> None:
         _, size = self._open.pop(path, (None, 0))
-        self._held_bytes -= size
+        self.held_bytes -= size
 
-    def _keep(self, path: str, segment: Segment, held_bytes: int) -> Segment:
+    def _keep(self, path: str, segment: Segment, size_bytes: int) -> Segment:
         self._close(path)
-        self._open[path] = segment, held_bytes
-        self._held_bytes += held_bytes
-        while len(self._open) > 1 and (len(self._open) > _MAX_OPEN or self._held_bytes > self._max_bytes):
+        self._open[path] = segment, size_bytes
+        self.held_bytes += size_bytes
+        while len(self._open) > 1 and (len(self._open) > _MAX_OPEN or self.held_bytes > self._max_bytes):
             self._close(next(iter(self._open)))
         return segment
 
