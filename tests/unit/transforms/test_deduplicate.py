@@ -172,6 +172,14 @@ def test_keep_last_drops_an_earlier_row_that_comes_later() -> None:
     assert found.counts[1] == {"read": 1, "deduplicated": 1}
 
 
+def test_keep_last_gives_no_row_that_was_replaced_in_the_batch_that_makes_it_final() -> None:
+    batches = [batch((None, 0, 1), ("b", 4, 2)), batch((None, 1, 3), ("c", 60, 4))]
+
+    found = walk([step({"keep": "last"})], [*batches], Clock(delay_us=HOUR_US // 12))
+
+    assert emitted(found) == [[], [2, 3]]
+
+
 def test_keep_last_passes_a_row_that_is_final_in_its_batch() -> None:
     found = walk([step({"keep": "last"})], [batch(("a", 1, 1), ("a", 2, 2))], Clock())
 
@@ -190,6 +198,15 @@ def test_keep_last_within_waits_for_a_row_that_could_follow() -> None:
     found = walk([step({"keep": "last", "within": "10m"})], [*batches], Clock())
 
     assert emitted(found) == [[1], [], [3], [5]]
+
+
+@pytest.mark.parametrize(("minute", "kept"), [(10, [2]), (11, [1, 2])])
+def test_keep_last_within_counts_a_row_at_its_end(minute: int, kept: list[int]) -> None:
+    step_ = step({"keep": "last", "within": "10m"})
+
+    found = walk([step_], [batch(("a", 0, 1), ("a", minute, 2), ("b", 90, 3))], Clock())
+
+    assert emitted(found) == [kept]
 
 
 def test_keep_last_without_a_watermark_gives_changes() -> None:

@@ -145,6 +145,14 @@ def test_a_row_that_found_a_partner_in_an_earlier_batch_is_not_without_one() -> 
     assert pairs(found) == [[], [(1, 10), (8, 80)], [(1, 11)], []]
 
 
+def test_a_row_that_finds_its_partner_as_its_time_ends_is_not_without_one() -> None:
+    batches = [batch([("a", 0, 1)], [("z", 0, 80)]), batch([("z", 20, 8)], [("a", 5, 10), ("z", 20, 81)])]
+
+    found = walk([step("left")], [*batches], CLOCK)
+
+    assert pairs(found) == [[], [(1, 10), (8, 81)]]
+
+
 def test_semi_gives_a_left_row_once_with_its_first_partner() -> None:
     batches = [
         batch([("a", 0, 1), ("b", 0, 2)], []),
