@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from etl.errors import ConfigError
 from etl.model import SYSTEM_COLUMNS, BatchPlan
 from etl.transforms import TRANSFORMS
 from etl.transforms.contract import TransformSite
+from tests.stepping import Clock, walk
 
 PLAN = BatchPlan(0, datetime(2024, 3, 5, tzinfo=UTC), {}, {}, "definition")
 
@@ -27,6 +29,7 @@ SCHEMA = pl.Schema(
         "place": pl.Struct({"city": pl.String(), "zip": pl.Int64()}),
         "jan": pl.Float64(),
         "feb": pl.Float64(),
+        "on": pl.Date(),
         "_batch_id": pl.Int64(),
     }
 )
@@ -47,10 +50,28 @@ CASES: dict[str, list[Any]] = {
         {"column": "name", "format": "lines", "keep": False, "otherwise": "null"},
     ],
     "sql": ["SELECT * EXCLUDE (tags), id + 1 AS next FROM input WHERE id > 2 OR name IS NULL"],
+    "watermark": [{"column": "on", "delay": "1d"}],
     "python": ["shop:cheap", "shop.deep.nested:twice"],
 }
 EVERY = [(key, value) for key, values in CASES.items() for value in values]
 every_transform = pytest.mark.parametrize(("key", "value"), EVERY, ids=[f"{key}-{value}" for key, value in EVERY])
+
+MOMENT = pl.Datetime("us", "UTC")
+EVENT = pl.Schema({"_source_file": pl.String(), "_source_offset": pl.Int64(), "id": pl.Int64(), "at": MOMENT})
+OTHER = pl.Schema({"id": pl.Int64(), "paid_at": MOMENT})
+STATEFUL: dict[str, list[Any]] = {
+    "group_by": [
+        {"by": ["id"], "aggregate": {"n": "COUNT(*)"}},
+        {"by": [], "window": {"column": "at", "every": "5m"}, "aggregate": {"n": "COUNT(*)", "last": "LAST(id)"}},
+        {"by": ["id"], "window": {"column": "at", "session_gap": "5m"}, "aggregate": {"n": "COUNT(DISTINCT id)"}},
+    ],
+    "deduplicate": [{"keys": ["id"]}, {"keys": ["id"], "keep": "last"}, {"keys": ["id"], "within": "1m"}],
+    "join_stream": [
+        {"with": "other", "on": ["id"], "how": how, "within": {"column": "at", "other": "paid_at", "after": "5m"}}
+        for how in ("inner", "left", "full", "semi")
+    ],
+}
+EVERY_STATEFUL = [(key, value) for key, values in STATEFUL.items() for value in values]
 
 ROW = st.fixed_dictionaries(
     {
@@ -61,6 +82,7 @@ ROW = st.fixed_dictionaries(
         "place": st.none() | st.fixed_dictionaries({"city": st.just("Berlin"), "zip": st.none() | st.integers(0, 9)}),
         "jan": st.none() | st.sampled_from([0.5, 1.0]),
         "feb": st.none() | st.sampled_from([0.25, 2.0]),
+        "on": st.none() | st.dates(date(2024, 1, 1), date(2024, 12, 31)),
         "_batch_id": st.just(7),
     }
 )
@@ -98,7 +120,11 @@ def multiset(*frames: pl.DataFrame) -> Counter[str]:
 
 
 def test_every_transform_is_under_contract() -> None:
-    assert CASES.keys() == TRANSFORMS.keys()
+    stateful = {key for key, kind in TRANSFORMS.items() if getattr(kind, "is_stateful", False)}
+    combining = {key for key, kind in TRANSFORMS.items() if hasattr(kind, "combine")}
+    assert CASES.keys() | stateful | combining == TRANSFORMS.keys()
+    assert stateful == STATEFUL.keys()
+    assert combining == {"union"}
     assert {key: kind.label for key, kind in TRANSFORMS.items()} == {key: key for key in TRANSFORMS}
 
 
@@ -169,3 +195,34 @@ def test_a_missing_column_is_refused_at_its_place(key: str, value: object, proje
 
     assert caught.value.where == f"transforms[0].{key}"
     assert caught.value.hint
+
+
+EVENTS = st.lists(st.tuples(st.none() | st.integers(0, 2), st.none() | st.integers(0, 30)), max_size=8)
+
+
+def events(rows: list[tuple[int | None, int | None]], schema: pl.Schema) -> pl.DataFrame:
+    values = [(key, None if minute is None else datetime(2024, 3, 5, 10, minute, tzinfo=UTC)) for key, minute in rows]
+    frame = pl.DataFrame(values, schema=list(schema.items())[-2:], orient="row")
+    origin = [pl.lit("a.jsonl").alias("_source_file"), pl.int_range(pl.len()).alias("_source_offset")]
+    return frame.with_columns(origin).select(list(schema))
+
+
+@pytest.mark.parametrize(("key", "value"), EVERY_STATEFUL, ids=[f"{key}-{value}" for key, value in EVERY_STATEFUL])
+@settings(max_examples=12, deadline=None)
+@given(batches=st.lists(st.tuples(EVENTS, EVENTS), min_size=1, max_size=3))
+def test_a_stateful_transform_balances_repeats_itself_and_keeps_to_its_layouts(
+    key: str, value: object, batches: list[tuple[Any, Any]]
+) -> None:
+    """The checks are those of ``walk``, at every batch."""
+    kind = TRANSFORMS[key]
+    site = TransformSite(Path(), 0, has_watermark=True, time_column="at")
+    step = kind(kind.options_model.model_validate(value), site)
+    inputs: list[Any] = [(events(first, EVENT), events(second, OTHER)) for first, second in batches]
+    clock = Clock(("at", "paid_at") if step.inputs else ("at",), 60_000_000)
+
+    walked = walk([step], inputs if step.inputs else [first for first, _ in inputs], clock)
+
+    late = sum(frame.height for frame in walked.late)
+    assert sum(counts.get("late", 0) for counts in walked.counts) == late
+    assert json.loads(json.dumps([step.fingerprint().fixed, step.fingerprint().parts])) is not None
+    assert "_source_file" not in walked.rows().columns or key in ("deduplicate", "join_stream")

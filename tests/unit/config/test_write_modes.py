@@ -84,8 +84,7 @@ def test_write_modes_are_refused_where_something_is_missing_or_unknown(
         ("write_mode: merge, primary_key: [idd]", "[]", "the primary_key names 'idd', which is not among the columns"),
         ("write_mode: merge, primary_key: [id]", "[drop: [id]]", "the primary_key names 'id'"),
         ("write_mode: merge, primary_key: [_ingested_at]", "[]", "the primary_key names '_ingested_at'"),
-        ("write_mode: append", "[with_columns: {_change: \"'insert'\"}]", "the rows are a changing result"),
-        ("write_mode: overwrite", "[with_columns: {_change: \"'insert'\"}]", "the rows are a changing result"),
+        ("write_mode: append", "[deduplicate: {keys: [id], keep: last}]", "the rows are a changing result"),
     ],
 )
 def test_a_plan_whose_rows_do_not_go_with_the_write_mode_is_refused_at_the_sink(
