@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from etl.intake import as_planned, is_known, known_at, refreshed
+from etl.errors import SourceError
+from etl.intake import as_planned, can_do_without, is_known, known_at, refreshed
 from etl.model import BatchPlan, Json, PlannedInput, Span
 from etl.resumption import newest_of
 from etl.schema_contract import Survey
 from etl.widening import carried_on
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from etl.errors import SourceChangedError
     from etl.flow import Flow
     from etl.model import Manifest, Offset, ReadLimit, Schema
@@ -34,12 +37,12 @@ class Place:
 class Inlets:
     """All sources of a pipeline, and the places of those that it no longer has: they are kept, should one come back.
 
-    A source whose columns are not known holds the others back where their rows cannot be understood without them: that
-    is so of the main source, and of one that a transform other than ``union`` takes in.
+    A source whose columns are not known yet holds the others back where a transform needs them, or it is the main one.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, now: Callable[[], datetime]) -> None:
         self._flow: Flow = pipeline.flow
+        self._now = now
         self._limits = pipeline.limits
         self._sources: Mapping[str, Source] = pipeline.sources
         self._places = {name: Place(known=self._carried(name, None)) for name in self._sources}
@@ -76,29 +79,31 @@ class Inlets:
             planned = source.latest(self._places[name].after, self._limits[name])
             if planned is not None:
                 found[name] = planned
-            if name == self._flow.source_name and not self._is_known(name) and planned is not None:
-                break
-        waited_for = [name for name in self._needed() if name not in found and not self._is_known(name)]
-        if not found or waited_for:
-            self._tell_wait(waited_for if found else [])
+        if self._flow.has_several and not all(is_known(place.known) for place in self._places.values()):
+            found = self._understood(found)
+        if not found:
             return None
         return {**self.idle(batch_id), **{name: self._chained(name, each, batch_id) for name, each in found.items()}}
 
-    def _is_known(self, name: str) -> bool:
-        return is_known(self._places[name].known)
+    def _understood(self, found: dict[str, PlannedInput]) -> dict[str, PlannedInput]:
+        """Return what may be taken while columns of some sources are not known: all of it, where no transform minds.
 
-    def _needed(self) -> list[str]:
-        """Return the sources whose columns must be known before rows of any other are read."""
-        if not self._flow.has_several:
-            return []
-        steps = [step for step in self._flow.transforms if not hasattr(step, "without")]
-        return [self._flow.source_name, *(name for step in steps for name in getattr(step, "inputs", ()))]
-
-    def _tell_wait(self, names: Iterable[str]) -> None:
-        for name in names:
-            if not self._has_told:
-                self._told.append(f"waiting for the first rows of '{name}': its columns are not known; `schema:` says")
-                self._has_told = True
+        Else only units without any row. For once the units are surveyed before they are planned.
+        """
+        known = {name: place.known or Survey({}) for name, place in self._places.items()}
+        try:
+            for name in [name for name in found if not is_known(known[name])]:
+                known[name] = self._sources[name].survey(found[name], self._places[name].known, self._now())
+        except SourceError:
+            return found  # the attempt fails alike, and deals with it
+        lacking = {name for name, survey in known.items() if not is_known(survey)}
+        if not lacking or can_do_without(self._flow, lacking, known):
+            return found
+        if not self._has_told and found.keys() - lacking:
+            self._has_told = True
+            names = ", ".join(name for name in self._sources if name in lacking)
+            self._told.append(f"waiting for the first rows of {names}: the columns are not known, and not declared")
+        return {name: planned for name, planned in found.items() if name in lacking}
 
     def idle(self, batch_id: int) -> dict[str, PlannedInput]:
         """Return the inputs of a batch that takes nothing from any source: every place as it is."""

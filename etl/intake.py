@@ -11,7 +11,7 @@ from etl.balance import Tally
 from etl.errors import CheckpointError, ConfigError
 from etl.execution import Passage
 from etl.flow import Flow
-from etl.flow_schema import source_frame
+from etl.flow_schema import check_flow, source_frame
 from etl.model import SOURCE_ROW, BatchPlan, Json, PlannedInput, SchemaChange
 from etl.schema_changes import schema_changes
 from etl.schema_contract import Survey
@@ -33,7 +33,7 @@ class Readings:
     """What was read for one attempt, by source; ``idle`` are the empty frames of those that have nothing in it.
 
     ``left_out`` are sources that have neither columns nor rows yet, and ``flow`` is the pipeline whose transforms do
-    without them. Where the main one is among them, no row is left to flow: ``is_empty``.
+    without them.
     """
 
     flow: Flow
@@ -43,8 +43,9 @@ class Readings:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no row is left to flow."""
-        return self.flow.source_name in self.left_out
+        """Whether no row is left to flow, of a batch that has units."""
+        has_none = bool(self.by_source) and self.by_source.keys() <= self.left_out
+        return has_none or self.flow.source_name in self.left_out
 
     @property
     def rows(self) -> dict[str, pl.LazyFrame]:
@@ -128,7 +129,7 @@ class Intake:
                 where=f"sources.{main}",
                 hint=_UNKNOWN_HINT,
             )
-        if main in left_out:
+        if main in left_out or (readings and readings.keys() <= left_out):
             return Readings(self.flow, readings, left_out=left_out)
         idle = {name: self._nothing(known[name].schema) for name in known.keys() - readings.keys() - left_out}
         return Readings(without(self.flow, left_out), readings, idle, left_out)
@@ -214,6 +215,17 @@ def changes_of(flow: Flow, name: str, before: Schema | None, survey: Survey) -> 
     """Return what a batch changes of the reading schema of one source; it is named where there are several."""
     found = schema_changes(before or {}, survey.schema, survey.origins)
     return tuple(replace(change, source=name) for change in found) if flow.has_several else found
+
+
+def can_do_without(flow: Flow, names: AbstractSet[str], known: Mapping[str, Survey]) -> bool:
+    """Tell whether rows of all other sources can be understood while no column of some sources is known."""
+    if flow.source_name in names:
+        return False
+    try:
+        check_flow(without(flow, names), {name: survey.schema for name, survey in known.items()})
+    except ConfigError:
+        return False
+    return True
 
 
 def without(flow: Flow, names: AbstractSet[str]) -> Flow:

@@ -41,7 +41,7 @@ class Runner:
         self._checkpoint = checkpoint
         self._seam = seam
         self._reporter = reporter
-        self._inlets = Inlets(pipeline)
+        self._inlets = Inlets(pipeline, seam.now)
         self._publication = Publication(pipeline, checkpoint, seam)
         self._states = States(
             list(stateful_steps(self._flow)), checkpoint.storage.at("state"), seam, pipeline.project.memory_bytes

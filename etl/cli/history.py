@@ -116,7 +116,8 @@ def _changes(result: BatchResult) -> list[str]:
 
 
 def _known(change: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: change.get(name) for name in ("column", "before", "after")} | {"file": change.get("file") or ""}
+    texts = {name: change.get(name) or "" for name in ("file", "source")}
+    return {name: change.get(name) for name in ("column", "before", "after")} | texts
 
 
 def _resolution(result: BatchResult) -> list[tuple[str, str]]:

@@ -86,25 +86,26 @@ def _change_lines(changes: tuple[SchemaChange, ...]) -> list[str]:
     new: dict[str, list[str]] = {}
     for each in changes:
         if each.before is None:
-            new.setdefault(each.file, []).append(f"{escaped(each.column)} {type_text(each.after)}")
+            new.setdefault(_from(each), []).append(f"{escaped(each.column)} {type_text(each.after)}")
     added = [
-        wrapped(f"{counted(len(columns), 'new column')}{_from(file)}: {', '.join(columns)}", _LABEL + 3)
-        for file, columns in new.items()
+        wrapped(f"{counted(len(columns), 'new column')}{origin}: {', '.join(columns)}", _LABEL + 3)
+        for origin, columns in new.items()
     ]
     return added + [change_line(each) for each in changes if each.before is not None]
 
 
 def change_line(change: SchemaChange) -> str:
-    """Return one change of a schema, with the file that it comes from."""
+    """Return one change of a schema, with the source and the file that it comes from."""
     before, after = change.before, change.after
     if before is None:
-        return f"new column {escaped(change.column)} {type_text(after)}{_from(change.file)}"
+        return f"new column {escaped(change.column)} {type_text(after)}{_from(change)}"
     becomes = "is no longer there" if after is None else f"{type_text(before)} becomes {type_text(after)}"
-    return f"column {escaped(change.column)}: {becomes}{_from(change.file)}"
+    return f"column {escaped(change.column)}: {becomes}{_from(change)}"
 
 
-def _from(file: str) -> str:
-    return f" from {escaped(file)}" if file else ""
+def _from(change: SchemaChange) -> str:
+    source = f" of {change.source}" if change.source else ""
+    return f"{source} from {escaped(change.file)}" if change.file else source
 
 
 def type_text(tree: Any) -> str:  # noqa: ANN401  a type tree

@@ -152,6 +152,7 @@ def check_taken(document: Document, sources: Sequence[SourceSpec], transforms: S
             taken.setdefault(name, f"transforms[{step.index}].{step.key}")
     listed = document.data.get("transforms")
     is_whole = len(transforms) == (len(listed) if isinstance(listed, list) else 0)
+    is_whole = is_whole and taken.keys() <= set(given[1:])
     for name in given[1:]:
         if is_whole and name not in taken:  # a transform that is wrong may be meant to
             document.fault(("sources", name), f"no transform takes it in; say union: {{with: [{name}]}}", key=True)

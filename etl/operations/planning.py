@@ -92,9 +92,7 @@ def next_inputs(sight: Sight) -> Mapping[str, PlannedInput]:
     """Return the inputs of the unfinished batch, else of the next one; none when there is nothing new."""
     if sight.is_unfinished and sight.standing is not None and sight.standing.plan is not None:
         return sight.standing.plan.inputs
-    found = upcoming(sight, sight.pipeline.limits)
-    main = sight.pipeline.flow.source_name
-    return {main: found[main]} if main in found and not is_known(sight.known[main]) else found
+    return upcoming(sight, sight.pipeline.limits)
 
 
 def _schema_changes(

@@ -22,7 +22,8 @@ from polars.io.partition import FileProviderArgs  # noqa: F401
 from etl.checkpoint.generations import newest_generation, records_of
 from etl.engine import run
 from etl.errors import EtlError
-from etl.model import PROVENANCE_COLUMNS, Bounds
+from etl.flow import Branch
+from etl.model import PROVENANCE_COLUMNS, Bounds, ReadLimit
 from etl.operations.refreshing import begin_refresh
 from etl.pipeline import Pipeline
 from etl.progress import Silent
@@ -34,7 +35,10 @@ from etl.sinks.quarantine import ROLE, Quarantine
 from etl.sources.contract import Source
 from etl.storage import LocalStorage, Storage
 from etl.testing import FailingSeam, MemorySource, memory_pipeline
+from etl.transforms.contract import TransformSite
 from etl.transforms.expectations import ExpectationOptions, Expectations
+from etl.transforms.filter import Filter, FilterOptions
+from etl.transforms.union import Union, UnionOptions
 
 KNOWN_ROWS: list[list[dict[str, Any]]] = [
     [{"id": 1, "kind": "a", "amount": 1.5}, {"id": 2, "kind": "b", "amount": None}],
@@ -43,6 +47,12 @@ KNOWN_ROWS: list[list[dict[str, Any]]] = [
 ]
 SIZES: list[list[float]] = [[1, 2], [3, 3], [4.5]]
 """A column of the rows in memory, of whole numbers until the last batch: then every file of the table is rewritten."""
+
+ROWS_BESIDE: list[list[dict[str, Any]]] = [
+    [{"id": 11, "kind": "a", "amount": 1.5}, {"id": 12, "kind": "b", "amount": -1.0}],
+    [{"id": 13, "kind": "b", "amount": 2.5, "note": "beside"}, {"id": 99, "kind": "z", "amount": 9.5}],
+]
+"""What a second source has: two batches, of which its own filter drops a row, and the expectation refuses another."""
 
 FAILING_ROWS: list[dict[str, Any]] = [{"id": 91 + number, "kind": "z", "amount": None} for number in range(3)]
 """A row of each batch that no expectation lets pass."""
@@ -72,8 +82,11 @@ def quarantine_sink(folder: Path, seam: Seam) -> DeltaSink:
     return DeltaSink(DeltaOptions(path=str(table)), site)
 
 
-def watched_pipeline(folder: Path, seam: Seam, source: Source, checkpoint: Storage) -> Pipeline:
-    """Return a source into ``folder/table``, what is rejected into ``folder/quarantine``, one unit a batch."""
+def watched_pipeline(folder: Path, seam: Seam, source: Source, checkpoint: Storage, **changes: Any) -> Pipeline:
+    """Return a source into ``folder/table``, what is rejected into ``folder/quarantine``, one unit a batch.
+
+    ``changes`` are those of ``memory_pipeline``.
+    """
     return memory_pipeline(
         source,
         table_sink(folder, seam),
@@ -81,19 +94,35 @@ def watched_pipeline(folder: Path, seam: Seam, source: Source, checkpoint: Stora
         system=PROVENANCE_COLUMNS,
         expectations=Expectations([EXPECTED]),
         quarantine=Quarantine(quarantine_sink(folder, seam)),
+        **changes,
     )
 
 
-def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
-    """Return NDJSON files in ``folder/in`` into the Delta table ``folder/table``, one file a batch, each archived."""
+def archived_files(folder: Path, seam: Seam, name: str, read_from: str) -> Source:
+    """Return NDJSON files in a folder, each archived once it is committed."""
     from etl.sources.contract import SourceSite
     from etl.sources.file_options import ArchiveTo, FileOptions
     from etl.sources.files import FileSource
 
+    ledger = LocalStorage(folder / "checkpoint", seam).at(f"sources/{name}")
+    options = FileOptions(path=f"{read_from}/*.ndjson", after_commit=ArchiveTo(archive=f"archive/{name}"))
+    return FileSource(options, None, SourceSite(name, folder, ledger, seam))
+
+
+def ndjson_files(folder: Path, seam: Seam) -> Pipeline:
+    """Return NDJSON files in ``folder/in`` into the Delta table ``folder/table``, one file a batch, each archived."""
+    source = archived_files(folder, seam, "source", "in")
+    return watched_pipeline(folder, seam, source, LocalStorage(folder / "checkpoint", seam))
+
+
+def two_sources(folder: Path, seam: Seam) -> Pipeline:
+    """Return the same beside ``folder/beside``, whose rows pass a filter of their own before the union."""
+    own = Filter(FilterOptions("amount >= 0"), TransformSite(folder, 0, "beside"))
+    union = Union(UnionOptions.model_validate({"with": ["beside"]}), TransformSite(folder, 0))
+    beside = Branch("beside", archived_files(folder, seam, "beside", "beside"), (own,), limit=ReadLimit(max_files=1))
+    source = archived_files(folder, seam, "source", "in")
     checkpoint = LocalStorage(folder / "checkpoint", seam)
-    options = FileOptions(path="in/*.ndjson", after_commit=ArchiveTo(archive="archive"))
-    source = FileSource(options, None, SourceSite("source", folder, checkpoint.at("sources/source"), seam))
-    return watched_pipeline(folder, seam, source, checkpoint)
+    return watched_pipeline(folder, seam, source, checkpoint, transforms=(union,), branches=(beside,))
 
 
 def memory_rows(folder: Path, seam: Seam) -> Pipeline:
@@ -124,7 +153,13 @@ def refreshed_files(folder: Path, seam: Seam) -> Pipeline:
     return memory_pipeline(source, sink, checkpoint, system=PROVENANCE_COLUMNS)
 
 
-PIPELINES = {"memory": memory_rows, "files": ndjson_files, "refreshed": refreshed_files, "refresh": refreshed_files}
+PIPELINES = {
+    "memory": memory_rows,
+    "files": ndjson_files,
+    "two": two_sources,
+    "refreshed": refreshed_files,
+    "refresh": refreshed_files,
+}
 """``refresh`` begins a full refresh and runs, ``refreshed`` only runs."""
 
 

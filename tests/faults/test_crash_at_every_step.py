@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from tests.faults.crash_lab import FAILING_ROWS, KNOWN_ROWS, REJECTED_ROWS, SIZES
+from tests.faults.crash_lab import FAILING_ROWS, KNOWN_ROWS, REJECTED_ROWS, ROWS_BESIDE, SIZES
 from tests.readers import committed_files, table_rows
 
 FAILURES = ("kill_before", "kill_after", "error_before", "error_after", "torn", "full")
-QUICK = {("kill_after", "memory"), ("torn", "memory"), ("kill_before", "files")}
-"""Run each time; `make slow` runs every failure with both sources."""
+QUICK = {("kill_after", "memory"), ("torn", "memory"), ("kill_before", "files"), ("kill_after", "two")}
+"""Run each time; `make slow` runs every failure with every pipeline."""
 
 
 class Lab:
@@ -61,11 +61,15 @@ def lab() -> Iterator[Lab]:
 def prepare(folder: Path, pipeline: str) -> None:
     """Lay out what a pipeline reads."""
     folder.mkdir(parents=True)
-    if pipeline == "files":
+    if pipeline in ("files", "two"):
         (folder / "in").mkdir()
         for number, rows in enumerate(KNOWN_ROWS):
             lines = [json.dumps(row) + "\n" for row in (*rows, FAILING_ROWS[number])]
             (folder / "in" / f"{number}.ndjson").write_text("".join(lines))
+    if pipeline == "two":
+        (folder / "beside").mkdir()
+        for number, rows in enumerate(ROWS_BESIDE):
+            (folder / "beside" / f"{number}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def expected(pipeline: str = "memory") -> Counter[str]:
@@ -77,7 +81,11 @@ def _main_rows(pipeline: str) -> list[str]:
     rows = [row for batch in KNOWN_ROWS for row in batch]
     sizes = [size for batch in SIZES for size in batch] if pipeline == "memory" else [None] * len(rows)
     values = zip(rows, sizes, strict=True)
-    return [_main_row({**row, "size": None if size is None else float(size)}) for row, size in values]
+    beside = [row for batch in ROWS_BESIDE for row in batch if row["id"] not in (12, 99)] if pipeline == "two" else []
+    return [
+        *map(_main_row, beside),
+        *(_main_row({**row, "size": None if size is None else float(size)}) for row, size in values),
+    ]
 
 
 def _main_row(row: dict[str, Any]) -> str:
@@ -87,6 +95,8 @@ def _main_row(row: dict[str, Any]) -> str:
 def _rejected_rows(pipeline: str) -> list[str]:
     """Return what the quarantine must hold: of the files only what an expectation refuses, of memory all."""
     refused = [{"rule": "known_kind", "reason": "known_kind: kind <> 'z'", "_batch_id": number} for number in range(3)]
+    if pipeline == "two":
+        refused.append({**refused[1]})
     own = [{**row, "_batch_id": number} for number, rows in enumerate(REJECTED_ROWS) for row in rows]
     return [_rejected_row(row) for row in (*refused, *(own if pipeline == "memory" else ()))]
 
@@ -121,7 +131,7 @@ def effects(folder: Path) -> list[str]:
 EVERY_CASE = [
     pytest.param(failure, pipeline, marks=() if (failure, pipeline) in QUICK else pytest.mark.slow)
     for failure in FAILURES
-    for pipeline in ("memory", "files")
+    for pipeline in ("memory", "files", "two")
 ]
 
 
