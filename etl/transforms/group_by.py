@@ -136,7 +136,11 @@ class GroupBy:
         order = pl.Schema({name: kind for name, kind in columns.items() if name.startswith(ORDER)})
         kinds = [columns.get(f"argument:{call.name}", pl.Int64()) for call in self._calls]
         try:
-            made = [make_aggregate(call, kind, order) for call, kind in zip(self._calls, kinds, strict=True)]
+            is_endless = self._window is None and intake.wanted.keys is None
+            made = [
+                make_aggregate(call, kind, order, is_endless=is_endless)
+                for call, kind in zip(self._calls, kinds, strict=True)
+            ]
         except ConfigError as exc:
             raise ConfigError(exc.message, where=self._where, hint=exc.hint) from exc
         time_kind = None if self._window is None else given[self._window.column]
