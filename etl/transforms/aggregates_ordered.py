@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
-from etl.transforms.aggregate_calls import Call
+from etl.transforms.aggregate_calls import CONDITION, Call
 from etl.transforms.aggregates import Simple
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Ordered(Simple):
         self._is_last = call.function == "LAST"
         self._needs_value = call.function == "ANY_VALUE"
         self._is_list = call.function == "ARRAY_AGG"
-        self._where = f"where:{call.name}" if call.condition is not None else ""
+        self._where = f"{CONDITION}{call.name}" if call.condition is not None else ""
         at = dict(zip(self._order.values(), fields.values(), strict=True))
         self._by = list(self._order.values()) if kind.is_nested() else [*self._order.values(), VALUE]
         struct = pl.Struct({**at, VALUE: kind})
