@@ -18,6 +18,7 @@ MOST_VALUES = 1024
 """How many values of a group are kept as they are before a sketch takes their place."""
 
 _LOG2_REGISTERS = 12
+_COMPRESSION = 400
 
 
 class Distinct(Simple):
@@ -199,9 +200,10 @@ class ApproximateDistinct(Sketched):
 
 
 class ApproximateQuantile(Sketched):
-    """A quantile: exact while there are few values, then by a t-digest.
+    """A quantile: exact while there are few values, then by a t-digest, off by less than 1 % of the rows.
 
-    Between two values it is interpolated. NaN is left out.
+    Between two values it is interpolated. NaN is left out. The same batches give the same digest, which a KLL sketch,
+    smaller for the same error, does not: it draws lots.
     """
 
     def __init__(self, call: Call, kind: pl.DataType) -> None:
@@ -232,11 +234,11 @@ class ApproximateQuantile(Sketched):
         import numpy as np
         from datasketches import tdigest_double
 
-        first, *others = [*map(tdigest_double.deserialize, sorted(sketches or ())), tdigest_double()]
-        for other in others:
-            first.merge(other)
-        first.update(np.asarray(values or (), dtype=np.float64))
-        return first.serialize(), first.get_quantile(self._fraction)
+        digest = tdigest_double(_COMPRESSION)
+        for known in sorted(sketches or ()):
+            digest.merge(tdigest_double.deserialize(known))
+        digest.update(np.asarray(values or (), dtype=np.float64))
+        return digest.serialize(), digest.get_quantile(self._fraction)
 
     def result(self) -> pl.Expr:
         """Return the quantile, null where there was no value."""
