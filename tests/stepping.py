@@ -66,11 +66,12 @@ def walk(
     clock: Clock | None = None,
     *,
     every: timedelta = timedelta(minutes=1),
+    start: Mapping[str, pl.DataFrame] | None = None,
 ) -> Walk:
     """Drive ``steps``, each fed by the one before, over ``batches``; without a clock there is no watermark.
 
     A batch is a frame, or a tuple with a frame for the input of the first step and one for each of its ``inputs``.
-    Batch n is at ``FIRST_AT`` + n times ``every``.
+    Batch n is at ``FIRST_AT`` + n times ``every``. ``start`` is what tables of the first step hold before.
     """
     frames = [batch if isinstance(batch, tuple) else (batch,) for batch in batches]
     givens = wired(steps, [frame.schema for frame in frames[0]])
@@ -78,6 +79,9 @@ def walk(
         {name: PlainTable(layout) for name, layout in step.layouts(*given).items()}
         for step, given in zip(steps, givens, strict=False)
     ]
+    for name, frame in (start or {}).items():
+        layout = states[0][name].layout
+        states[0][name] = PlainTable(layout, frame.select(list(layout.columns)))
     walked, marks = Walk(), Watermarks()
     for batch_id, inputs in enumerate(frames):
         plan = BatchPlan(batch_id, FIRST_AT + batch_id * every, {}, {}, "definition", to_text(marks.at_us))

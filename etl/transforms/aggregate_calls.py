@@ -12,6 +12,9 @@ from etl.vocabulary import nearest
 if TYPE_CHECKING:
     from sqlglot.expressions import Expression
 
+ARGUMENT, CONDITION = "argument:", "where:"
+"""What the columns with an aggregate's values, and with its condition, begin with."""
+
 FUNCTIONS = (
     *("COUNT", "SUM", "MIN", "MAX", "AVG", "VAR", "STDDEV", "FIRST", "LAST", "APPROX_COUNT_DISTINCT"),
     *("APPROX_QUANTILE", "ARRAY_AGG", "ANY_VALUE", "BOOL_AND", "BOOL_OR"),

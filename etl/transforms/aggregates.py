@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import ConfigError, TransformError
-from etl.transforms.aggregate_calls import Call
+from etl.transforms.aggregate_calls import ARGUMENT, Call
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import polars as pl
+
+
+NO_FIT = "sum CAST(… AS DOUBLE), which rounds, or smaller groups"
 
 
 class Aggregate(Protocol):
@@ -43,7 +46,7 @@ class Simple:
 
     def __init__(self, call: Call, kind: pl.DataType, parts: dict[str, pl.DataType]) -> None:
         self.name = call.name
-        self.argument = f"argument:{call.name}"
+        self.argument = f"{ARGUMENT}{call.name}"
         self.kind = kind
         self.parts = {self.part(name): part for name, part in parts.items()}
 
@@ -138,7 +141,7 @@ class Sum(Simple):
         if is_lost or (self._most and (frame[self.part("size")] >= self._most).any()):
             raise TransformError(
                 f"{self.name}: the sum of a group does not fit into {self.kind}",
-                hint="sum CAST(… AS DOUBLE), which rounds, or smaller groups",
+                hint=NO_FIT,
             )
         return frame.with_columns(found)
 

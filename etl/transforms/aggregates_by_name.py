@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etl.errors import ConfigError
 from etl.transforms.aggregate_calls import Call
 from etl.transforms.aggregates import Aggregate, Count, Extreme, Mean, Spread, Sum
-from etl.transforms.aggregates_distinct import ApproximateDistinct, ApproximateQuantile, Distinct
+from etl.transforms.aggregates_distinct import ApproximateDistinct, ApproximateQuantile, Distinct, DistinctRows
 from etl.transforms.aggregates_ordered import Ordered
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ _MADE_BY: dict[str, Callable[[Call, pl.DataType], Aggregate]] = {
 _ORDERED = ("FIRST", "LAST", "ANY_VALUE", "ARRAY_AGG")
 
 
-def make_aggregate(call: Call, kind: pl.DataType, order: pl.Schema) -> Aggregate:
+def make_aggregate(call: Call, kind: pl.DataType, order: pl.Schema, *, is_endless: bool = False) -> Aggregate:
     """Return what computes ``call`` over values of ``kind``. Raises ConfigError for a type that it cannot take.
 
-    ``order`` are the columns that tell the order of rows.
+    ``order`` are the columns that tell the order of rows. ``is_endless``: a group lives for ever, and may grow large.
     """
     import polars as pl
 
@@ -39,6 +39,8 @@ def make_aggregate(call: Call, kind: pl.DataType, order: pl.Schema) -> Aggregate
     try:
         if call.function in _ORDERED:
             return Ordered(call, kind, order)
-        return Distinct(call, kind) if call.is_distinct else _MADE_BY[call.function](call, kind)
+        if call.is_distinct:
+            return DistinctRows(call, kind) if is_endless else Distinct(call, kind)
+        return _MADE_BY[call.function](call, kind)
     except ConfigError as exc:
         raise ConfigError(f"{call.name}: {exc.message}", hint=exc.hint) from exc

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import ConfigError
@@ -17,10 +18,11 @@ MOST_VALUES = 1024
 """How many values of a group are kept as they are before a sketch takes their place."""
 
 _LOG2_REGISTERS = 12
+_COMPRESSION = 400
 
 
 class Distinct(Simple):
-    """How many different values there are, exact; all of them are kept."""
+    """How many different values there are, exact; all of them are kept, in a list."""
 
     def __init__(self, call: Call, kind: pl.DataType) -> None:
         import polars as pl
@@ -30,18 +32,16 @@ class Distinct(Simple):
         super().__init__(call, pl.Int64(), {"values": pl.List(kind)})
 
     def of_rows(self) -> Sequence[pl.Expr]:
-        """Return the different values."""
-        return [self.value().unique().implode().alias(self.part("values"))]
+        """Return the values."""
+        return [self.value().alias(self.part("values"))]
 
     def of_parts(self) -> Sequence[pl.Expr]:
-        """Return the different values of all lists."""
-        return [_joined(self.part("values")).unique().implode().alias(self.part("values"))]
+        """Return the values of all lists."""
+        return [_joined(self.part("values"))]
 
     def settled(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the values without null."""
-        import polars as pl
-
-        return frame.with_columns(pl.col(self.part("values")).list.drop_nulls())
+        """Return each value once, without null."""
+        return frame.with_columns(_different(frame[self.part("values")]))
 
     def result(self) -> pl.Expr:
         """Return how many there are."""
@@ -50,7 +50,44 @@ class Distinct(Simple):
         return pl.col(self.part("values")).list.len().cast(pl.Int64).fill_null(0)
 
 
-class Sketched(Simple):
+class DistinctRows(Simple):
+    """The same where a group lives for ever: each value is a row of state, and the group knows how many there are.
+
+    ``of_rows`` gives the values, as a list that is no part; ``group_by_distinct`` finds those that are new.
+    """
+
+    def __init__(self, call: Call, kind: pl.DataType) -> None:
+        import polars as pl
+
+        if kind.is_nested():
+            raise ConfigError(f"distinct values of {kind} cannot be counted", hint="name a field of it")
+        super().__init__(call, pl.Int64(), {"count": pl.Int64()})
+        self.values, self.value_kind = self.part("value"), kind
+
+    def of_rows(self) -> Sequence[pl.Expr]:
+        """Return the values."""
+        return [self.value().alias(self.values)]
+
+    def of_parts(self) -> Sequence[pl.Expr]:
+        """Add the counts."""
+        import polars as pl
+
+        return [pl.col(self.part("count")).sum()]
+
+    def settled(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return each value once, or the counts."""
+        if self.values in frame.columns:
+            return frame.with_columns(_different(frame[self.values]))
+        return super().settled(frame)
+
+    def result(self) -> pl.Expr:
+        """Return the count."""
+        import polars as pl
+
+        return pl.col(self.part("count")).fill_null(0)
+
+
+class Sketched(Simple, ABC):
     """What keeps at most ``MOST_VALUES`` values of a group, and a sketch in place of more.
 
     ``number`` has the estimate where there is a sketch. All values of a group are in one or the other, never in both.
@@ -64,7 +101,7 @@ class Sketched(Simple):
 
     def of_rows(self) -> Sequence[pl.Expr]:
         """Return the values."""
-        return [self._taken(self.value()).implode().alias(self.part("values"))]
+        return [self.value().alias(self.part("values"))]
 
     def of_parts(self) -> Sequence[pl.Expr]:
         """Return the values of all lists, and all sketches."""
@@ -72,13 +109,10 @@ class Sketched(Simple):
 
         sketches = pl.col(self.part("sketch"))
         return [
-            self._taken(_joined(self.part("values"))).implode().alias(self.part("values")),
+            _joined(self.part("values")),
             sketches.filter(sketches.is_not_null()).implode().alias(self.part("sketch")),
             pl.col(self.part("number")).max(),
         ]
-
-    def _taken(self, values: pl.Expr) -> pl.Expr:
-        return values
 
     def settled(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Return parts in which many values, and several sketches, have become one sketch."""
@@ -87,7 +121,7 @@ class Sketched(Simple):
         values, sketch, number = self.parts
         if sketch not in frame.columns:
             frame = frame.with_columns(pl.lit(None, pl.List(pl.Binary)).alias(sketch), pl.lit(None).alias(number))
-        frame = frame.with_columns(self._clean(pl.col(values)), pl.col(number).cast(pl.Float64))
+        frame = frame.with_columns(self._clean(frame[values]), pl.col(number).cast(pl.Float64))
         is_many = (pl.col(values).list.len() > MOST_VALUES) | (pl.col(sketch).list.len() > 0)
         many = frame.select(is_many.fill_null(value=False)).to_series()
         if not many.any():
@@ -101,15 +135,16 @@ class Sketched(Simple):
         )
         return pl.concat([few.with_columns(pl.lit(None, pl.Binary).alias(sketch)), large])
 
-    def _clean(self, values: pl.Expr) -> pl.Expr:
-        return values.list.drop_nulls()
+    @abstractmethod
+    def _clean(self, values: pl.Series) -> pl.Series:
+        """Return the values of each group that count."""
 
     def _for_sketch(self, values: pl.Expr) -> pl.Expr:
         return values
 
+    @abstractmethod
     def _sketched(self, sketches: list[bytes] | None, values: list[Any] | None) -> tuple[bytes, float]:
         """Return one sketch of sketches and values, and its estimate."""
-        raise NotImplementedError
 
 
 class ApproximateDistinct(Sketched):
@@ -126,8 +161,8 @@ class ApproximateDistinct(Sketched):
         self._given = kind
         super().__init__(call, kind, pl.Int64())
 
-    def _taken(self, values: pl.Expr) -> pl.Expr:
-        return values.unique()
+    def _clean(self, values: pl.Series) -> pl.Series:
+        return _different(values)
 
     def _for_sketch(self, values: pl.Expr) -> pl.Expr:
         """Return the values as numbers or text, of which a sketch has hashes that are the same everywhere."""
@@ -165,9 +200,10 @@ class ApproximateDistinct(Sketched):
 
 
 class ApproximateQuantile(Sketched):
-    """A quantile: exact while there are few values, then by a t-digest.
+    """A quantile: exact while there are few values, then by a t-digest, off by less than 1 % of the rows.
 
-    Between two values it is interpolated. NaN is left out.
+    Between two values it is interpolated. NaN is left out. The same batches give the same digest, which a KLL sketch,
+    smaller for the same error, does not: it draws lots.
     """
 
     def __init__(self, call: Call, kind: pl.DataType) -> None:
@@ -183,9 +219,12 @@ class ApproximateQuantile(Sketched):
 
         return super().value().cast(pl.Float64)
 
-    def _clean(self, values: pl.Expr) -> pl.Expr:
+    def _clean(self, values: pl.Series) -> pl.Series:
         import polars as pl
 
+        inner = values.list.explode(keep_nulls=False, empty_as_null=False)
+        if not inner.null_count() and not inner.is_nan().any():
+            return values
         return values.list.filter(pl.element().is_not_null() & pl.element().is_not_nan())
 
     def _for_sketch(self, values: pl.Expr) -> pl.Expr:
@@ -195,11 +234,11 @@ class ApproximateQuantile(Sketched):
         import numpy as np
         from datasketches import tdigest_double
 
-        first, *others = [*map(tdigest_double.deserialize, sorted(sketches or ())), tdigest_double()]
-        for other in others:
-            first.merge(other)
-        first.update(np.asarray(values or (), dtype=np.float64))
-        return first.serialize(), first.get_quantile(self._fraction)
+        digest = tdigest_double(_COMPRESSION)
+        for known in sorted(sketches or ()):
+            digest.merge(tdigest_double.deserialize(known))
+        digest.update(np.asarray(values or (), dtype=np.float64))
+        return digest.serialize(), digest.get_quantile(self._fraction)
 
     def result(self) -> pl.Expr:
         """Return the quantile, null where there was no value."""
@@ -214,3 +253,9 @@ def _joined(name: str) -> pl.Expr:
     import polars as pl
 
     return pl.col(name).list.explode(keep_nulls=False, empty_as_null=False)
+
+
+def _different(lists: pl.Series) -> pl.Series:
+    """Return each value of a list once, without null; several times faster than in the aggregation."""
+    found = lists.list.unique()
+    return found.list.drop_nulls() if found.list.explode(keep_nulls=False, empty_as_null=False).null_count() else found

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from etl.balance import Tally
-from etl.errors import ConfigError
+from etl.errors import ConfigError, TransformError
 from etl.expressions import compile_columns, parse
 from etl.model import CHANGE
 from etl.state.contract import Fingerprint, State, TableLayout
-from etl.transforms.aggregate_calls import parse_call
+from etl.transforms.aggregate_calls import ARGUMENT, CONDITION, parse_call
 from etl.transforms.aggregates_by_name import make_aggregate
 from etl.transforms.aggregates_ordered import ORDER
 from etl.transforms.columns import require
@@ -88,7 +88,11 @@ class GroupBy:
     def step(self, rows: tuple[pl.LazyFrame, ...], state: State, moment: Moment, tally: Tally) -> Stepped:
         """Return the groups that changed, or the windows that are over, and the changes of the state."""
         (only,) = rows
-        stepped = self._folding(only.collect_schema()).step(only, state, moment, tally)
+        folding = self._folding(only.collect_schema())
+        try:
+            stepped = folding.step(only, state, moment, tally)
+        except TransformError as exc:
+            raise TransformError(exc.message, where=exc.where or self._where, hint=exc.hint) from exc
         tally.add("added", stepped.rows.height)
         return stepped
 
@@ -127,16 +131,21 @@ class GroupBy:
             if kind.is_nested() or kind == pl.Null:
                 raise ConfigError(f"{name}: {kind} cannot make groups", where=self._where, hint="name a field of it")
         for call in self._calls:
-            if call.condition is not None and columns[f"where:{call.name}"] != pl.Boolean:
+            condition = columns.get(f"{CONDITION}{call.name}", pl.Boolean())
+            if condition != pl.Boolean:
                 raise ConfigError(
-                    f"{call.name}: FILTER (WHERE …) takes a condition, not {columns[f'where:{call.name}']}",
+                    f"{call.name}: FILTER (WHERE …) takes a condition, not {condition}",
                     where=self._where,
                     hint="compare it to something",
                 )
         order = pl.Schema({name: kind for name, kind in columns.items() if name.startswith(ORDER)})
-        kinds = [columns.get(f"argument:{call.name}", pl.Int64()) for call in self._calls]
+        kinds = [columns.get(f"{ARGUMENT}{call.name}", pl.Int64()) for call in self._calls]
         try:
-            made = [make_aggregate(call, kind, order) for call, kind in zip(self._calls, kinds, strict=True)]
+            is_endless = self._window is None and intake.wanted.keys is None
+            made = [
+                make_aggregate(call, kind, order, is_endless=is_endless)
+                for call, kind in zip(self._calls, kinds, strict=True)
+            ]
         except ConfigError as exc:
             raise ConfigError(exc.message, where=self._where, hint=exc.hint) from exc
         time_kind = None if self._window is None else given[self._window.column]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from etl.balance import Tally
 from etl.state.contract import State, StateChange, StateTable, TableLayout
 from etl.transforms.contract import Moment, Stepped
+from etl.transforms.group_by_distinct import count_new, distinct_layouts
 from etl.transforms.group_by_shape import Shape, is_over, without
 from etl.transforms.windows import END, PANE, START, Window
 
@@ -37,18 +38,18 @@ class Fold:
         layout = TableLayout(
             {**shape.by, **start}, {**end, **shape.partials.parts}, expires=expires, bucket_us=bucket_us
         )
-        return {TABLE: layout}
+        return {TABLE: layout, **distinct_layouts(shape.by, shape.partials.aggregates)}
 
     def step(self, rows: pl.LazyFrame, state: State, moment: Moment, tally: Tally) -> Stepped:
         """Return the result of a batch, and the groups that changed."""
         table = state[TABLE]
-        fresh = self._fresh(rows, moment, tally)
+        fresh, changes = count_new(self._fresh(rows, moment, tally), self.shape, state)
         known = table.lookup(fresh)
         after = self.shape.partials.added(known, fresh, self._keys)
         upto_us = moment.after_us() if self.shape.is_closing else None
         alive = after if upto_us is None else after.filter(~is_over(upto_us))
         change = StateChange(put=alive.select(list(table.layout.columns)), expire_upto_us=upto_us)
-        return Stepped(self._emitted(table, known, after, upto_us), {TABLE: change})
+        return Stepped(self._emitted(table, known, after, upto_us), {TABLE: change, **changes})
 
     def _fresh(self, rows: pl.LazyFrame, moment: Moment, tally: Tally) -> pl.DataFrame:
         """Return the partial states of the rows of a batch."""

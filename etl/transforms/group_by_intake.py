@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally
+from etl.errors import ConfigError
 from etl.expressions import Columns, compile_columns, parse
 from etl.model import CHANGE
 from etl.sql_writer import SqlWriter, quoted
-from etl.transforms.aggregate_calls import Call
+from etl.transforms.aggregate_calls import ARGUMENT, CONDITION, Call
 from etl.transforms.aggregates_ordered import ORDER
 from etl.transforms.watermark import event_time
 from etl.transforms.windows import AT
@@ -49,9 +50,9 @@ class Wanted:
             found[name] = parse(text)
         for call in self.calls:
             if call.argument is not None:
-                found[f"argument:{call.name}"] = call.argument
+                found[f"{ARGUMENT}{call.name}"] = call.argument
             if call.condition is not None:
-                found[f"where:{call.name}"] = call.condition
+                found[f"{CONDITION}{call.name}"] = call.condition
         for name in self.order:
             found[f"{ORDER}{name}"] = parse(quoted(name))
         for name in self.keys or ():
@@ -109,7 +110,7 @@ def make_intake(wanted: Wanted, given: pl.Schema, where: str) -> Intake:
     import polars as pl
 
     formulas = wanted.formulas()
-    needed = _columns_of(formulas, given)
+    needed = _columns_of(formulas, given, where)
     if wanted.time is not None:
         needed.append(AT)
     if wanted.keys is not None:
@@ -124,22 +125,32 @@ def make_intake(wanted: Wanted, given: pl.Schema, where: str) -> Intake:
         if call.condition is None:
             continue
         if call.argument is None:  # COUNT(*): the rows for which the condition is true
-            formulas[f"argument:{call.name}"] = call.condition
-        conditions[f"argument:{call.name}"] = f"where:{call.name}"
-    columns = compile_columns({**through, **formulas}, narrow, where=where)
+            formulas[f"{ARGUMENT}{call.name}"] = call.condition
+        conditions[f"{ARGUMENT}{call.name}"] = f"{CONDITION}{call.name}"
+    try:
+        columns = compile_columns({**through, **formulas}, narrow, where=where)
+    except ConfigError as exc:
+        raise ConfigError(_in_their_words(exc.message), where=where, hint=exc.hint) from exc
     return Intake(wanted, given, needed, columns, conditions)
 
 
-def _columns_of(formulas: Mapping[str, Any], given: pl.Schema) -> list[str]:
-    """Return the columns that expressions name; unknown names are left for their own refusal."""
+def _columns_of(formulas: Mapping[str, Any], given: pl.Schema, where: str) -> list[str]:
+    """Return the columns that expressions name. Raises ConfigError for one that there is not."""
     writer, found = SqlWriter(given), dict[str, None]()
-    for tree in formulas.values():
+    for name, tree in formulas.items():
         for node in tree.walk():
             if node.key == "column" and node.this.key != "star":
-                names = [part.name for part in node.parts]
-                name = next((name for name in names if name in given), None)
-                found[writer.column(node)[0] if name is not None else names[0]] = None
-    return [name for name in found if name in given]
+                try:
+                    found[writer.column(node)[0]] = None
+                except ConfigError as exc:
+                    message = _in_their_words(f"{name}: {exc.message}")
+                    raise ConfigError(message, where=where, hint=exc.hint) from exc
+    return list(found)
+
+
+def _in_their_words(message: str) -> str:
+    """Return a message that begins with a column of ours with that of the aggregate."""
+    return message.removeprefix(ARGUMENT).removeprefix(CONDITION)
 
 
 def _on_time(frame: pl.DataFrame, lateness: Lateness, tally: Tally) -> pl.DataFrame:

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.transforms.aggregates import Aggregate
+from etl.errors import TransformError
+from etl.transforms.aggregates import NO_FIT, Aggregate
 
 if TYPE_CHECKING:
     import polars as pl
 
 ROWS = "_rows"
 """How many rows a group was made of."""
+
+_ALL = "_etl_all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,12 @@ class Partials:
 def _grouped(rows: pl.LazyFrame, keys: Sequence[str], parts: list[pl.Expr]) -> pl.DataFrame:
     import polars as pl
 
-    if keys:
-        return rows.group_by(keys).agg(parts).collect(engine="streaming")
-    return rows.select(parts).collect(engine="streaming").filter(pl.col(ROWS) > 0)
+    if not keys:  # one group of all rows, and none of no rows
+        rows = rows.with_columns(pl.lit(value=True).alias(_ALL))
+    groups = rows.group_by(keys or _ALL).agg(parts)
+    try:
+        return (groups if keys else groups.drop(_ALL)).collect(engine="streaming")
+    except pl.exceptions.ComputeError as exc:
+        if "overflow in decimal" not in str(exc):
+            raise
+        raise TransformError("the sum of a group does not fit into a decimal", hint=NO_FIT) from exc

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,8 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.rejects import WATERMARK
-from etl.transforms.contract import TransformSite
-from etl.transforms.group_by import GroupBy
+from tests.grouping import step_of
 from tests.stepping import Clock, Walk, assert_same, cut, walk
 
 START_AT = datetime(2024, 3, 5)  # noqa: DTZ001  naive on purpose
@@ -83,10 +81,6 @@ def frame_of(rows: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
         for place, (minute, *values) in enumerate(rows)
     ]
     return pl.DataFrame(found, SCHEMA, orient="row")
-
-
-def step_of(value: dict[str, Any], **site: Any) -> GroupBy:
-    return GroupBy(GroupBy.options_model.model_validate(value), TransformSite(Path(), 0, **site))
 
 
 def on_time(frame: pl.DataFrame, walked: Walk) -> pl.DataFrame:
