@@ -16,6 +16,7 @@ from etl.sinks.contract import Edit, SinkSite
 from etl.sinks.delta_actions import Identity, append_actions, remove_actions, replace_actions
 from etl.sinks.delta_checks import (
     Prepared,
+    refuse_grown,
     refuse_other_checkpoint,
     refuse_other_partitions,
     refuse_partition_types,
@@ -195,6 +196,7 @@ class DeltaSink:
         self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
         revision = None if merge is None else merge.revision
         if revision is None:
+            refuse_grown(head, edit.schema, self.table)
             reader = FileReader(head, edit.schema, self._site.storage, self._site.storage_options)
             revision = TableRevision(partial(self._log.live_files, head), reader, edit)
         if not revision.removes:
