@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError, SinkError
+from etl.expressions import compile_columns
 from etl.model import CHANGE
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _WORDS = ("insert", "update", "delete")
 _ORIGIN = ("_source_file", "_source_offset")
 _ROW = "_etl_row"
+_CONDITION = "delete_when"
+_IS_DELETE = "_etl_is_delete"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,23 @@ class Changes:
     upserts: pl.DataFrame
     deletes: pl.DataFrame
     superseded: pl.DataFrame
+
+
+def with_deletes(rows: pl.LazyFrame, condition: str) -> pl.LazyFrame:
+    """Return the rows as changes: those for which ``condition`` is true are deletes, whatever they said before.
+
+    Raises ConfigError for a condition that is none.
+    """
+    import polars as pl
+
+    given = rows.collect_schema()
+    kind = compile_columns({_CONDITION: condition}, given).schema[_CONDITION]
+    if kind != pl.Boolean:
+        raise ConfigError(f"{_CONDITION}: gives {kind}, not true or false", hint="compare it to something")
+    columns = compile_columns({**dict.fromkeys(given), _IS_DELETE: condition}, given)
+    otherwise = pl.col(CHANGE) if CHANGE in given else pl.lit("update")
+    change = pl.when(pl.col(_IS_DELETE)).then(pl.lit("delete")).otherwise(otherwise).alias(CHANGE)
+    return columns.apply(rows).with_columns(change).drop(_IS_DELETE)
 
 
 def changes_of(frame: pl.DataFrame, keys: Sequence[str], *, where: str) -> Changes:

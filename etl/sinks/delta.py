@@ -11,11 +11,12 @@ from etl.balance import ARRIVED, observed, rows_by_file
 from etl.errors import SinkError, TableMovedError
 from etl.model import CHANGE, SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
 from etl.schema import from_polars, to_polars
-from etl.sinks.changes import refuse_changes, refuse_keys
+from etl.sinks.changes import refuse_changes, refuse_keys, with_deletes
 from etl.sinks.contract import Edit, SinkSite
 from etl.sinks.delta_actions import Identity, append_actions, remove_actions, replace_actions
 from etl.sinks.delta_checks import (
     Prepared,
+    refuse_grown,
     refuse_other_checkpoint,
     refuse_other_partitions,
     refuse_partition_types,
@@ -56,7 +57,7 @@ class DeltaSink:
         self._tended_at: int | None = None
         self._staging = StagingArea(options, site)
         self._prepared: Prepared | None = None
-        self._merger = Merger(options.primary_key, site, self._log)
+        self._merger = Merger(options, site, self._log)
         self._is_idle = False
         self.table = site.table
 
@@ -119,14 +120,17 @@ class DeltaSink:
     def _refuse_rows(self, rows: pl.Schema) -> None:
         """Refuse rows that the write mode cannot take. Raises ConfigError."""
         if not self._options.primary_key:
-            refuse_changes(rows, self.table)
+            if self._site.role == "main":  # side tables keep what a row was
+                refuse_changes(rows, self.table)
             return
         kept = self._kept(rows)
         refuse_keys(rows, [name for name in rows if name in kept], self._options.primary_key, self.table)
+        if self._options.delete_when is not None:
+            with_deletes(rows.to_frame().lazy(), self._options.delete_when)
 
     def _kept(self, rows: pl.Schema) -> Schema:
         """Return the columns of ``rows`` that the table is to have: all but system columns that are not kept."""
-        dropped = {*SYSTEM_COLUMNS, CHANGE} - set(self._site.provenance)
+        dropped = set(SYSTEM_COLUMNS) - set(self._site.provenance) | ({CHANGE} if self._options.primary_key else set())
         return {name: tree for name, tree in from_polars(rows).items() if name not in dropped}
 
     def _is_replaced(self, head: Head) -> bool:
@@ -192,6 +196,7 @@ class DeltaSink:
         self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
         revision = None if merge is None else merge.revision
         if revision is None:
+            refuse_grown(head, edit.schema, self.table)
             reader = FileReader(head, edit.schema, self._site.storage, self._site.storage_options)
             revision = TableRevision(partial(self._log.live_files, head), reader, edit)
         if not revision.removes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.errors import FencedError, SinkError, TableStateError
+from etl.errors import FencedError, SinkError, TableMovedError, TableStateError
 from etl.sinks.delta_actions import SUPERSEDED
 
 if TYPE_CHECKING:
@@ -86,6 +86,17 @@ def refuse_partition_types(fields: Sequence[Action], partition_by: Sequence[str]
                 f"cannot be partitioned by a column of type {types.get(column, 'unknown')}",
                 where=f"{table}.{column}",
                 hint="use text, an integer, a boolean or a date: with_columns: {day: CAST(at AS DATE)}",
+            )
+
+
+def refuse_grown(head: Head, schema: Schema, table: str) -> None:
+    """Refuse to write rows anew in columns that are no longer all that the table has. Raises TableMovedError."""
+    for field in head.fields:
+        if field["name"] not in schema:
+            raise TableMovedError(
+                f"another writer added column {field['name']!r} while the batch was staged",
+                where=table,
+                hint="nothing was committed; run again",
             )
 
 

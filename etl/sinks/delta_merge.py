@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.schema import to_polars
-from etl.sinks.changes import changes_of
+from etl.sinks.changes import changes_of, with_deletes
 from etl.sinks.contract import Edit
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from etl.sinks.contract import SinkSite
     from etl.sinks.delta_checks import Prepared
     from etl.sinks.delta_log import DeltaLog, Head
+    from etl.sinks.delta_options import DeltaOptions
 
 _BATCH = "_batch_id"
 _HELD = "_etl_held_"
@@ -41,8 +42,9 @@ class Merge:
 class Merger:
     """Merges the rows of batches into one table by its key, and remembers the last merge until it is carried out."""
 
-    def __init__(self, keys: Sequence[str], site: SinkSite, log: DeltaLog) -> None:
-        self._keys = list(keys)
+    def __init__(self, options: DeltaOptions, site: SinkSite, log: DeltaLog) -> None:
+        self._keys = options.primary_key
+        self._delete_when = options.delete_when
         self._site = site
         self._log = log
         self._last: Merge | None = None
@@ -59,6 +61,8 @@ class Merger:
         Counts the others: earlier ones of a key as ``deduplicated``, deletes and rows that the table has as they are as
         ``written``. With ``takes_all`` nothing that the table holds counts.
         """
+        if self._delete_when is not None:
+            rows = with_deletes(rows, self._delete_when)
         changes = changes_of(rows.collect(engine="streaming"), self._keys, where=self._site.table)
         tally.count("deduplicated", changes.superseded)
         tally.count("written", changes.deletes)

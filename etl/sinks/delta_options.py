@@ -34,6 +34,7 @@ class DeltaOptions(Options):
         ),
     ] = "append"
     primary_key: list[str] = Field(default_factory=list, description="columns that tell rows apart, with merge")
+    delete_when: str | None = Field(default=None, description="condition of rows that delete their key, with merge")
     partition_by: list[str] = Field(default_factory=list)
     target_file_size: SizeBytes = 128_000_000
     provenance: bool = Field(default=True, description="keep _source_file, _source_offset and _batch_id in the table")
@@ -50,6 +51,8 @@ class DeltaOptions(Options):
             raise ValueError("'write_mode: merge' needs a primary_key; without keys rows can only be added: append")
         if self.write_mode != "merge" and self.primary_key:
             raise ValueError(f"'primary_key' goes with 'write_mode: merge'; {self.write_mode} has no use for it")
+        if self.write_mode != "merge" and self.delete_when is not None:
+            raise ValueError("'delete_when' goes with 'write_mode: merge', which finds what to delete by primary_key")
         if len(set(self.primary_key)) < len(self.primary_key):
             raise ValueError("'primary_key' names a column twice")
         return self

@@ -57,6 +57,7 @@ def test_write_modes_have_two_names() -> None:
         ({"primary_key": ["id"]}, "'primary_key' goes with 'write_mode: merge'; append has no use for it"),
         ({"write_mode": "replace", "primary_key": ["id"]}, "overwrite has no use for it"),
         ({"write_mode": "merge", "primary_key": ["id", "id"]}, "names a column twice"),
+        ({"delete_when": "a > 0"}, "'delete_when' goes with 'write_mode: merge'"),
         ({"write_mode": "scd2"}, "Input should be 'append', 'merge' or 'overwrite'"),
         ({"write_mode": ["merge"]}, "Input should be 'append', 'merge' or 'overwrite'"),
     ],

@@ -13,7 +13,11 @@ from deltalake import DeltaTable
 
 from etl.errors import ConfigError, SinkError
 from etl.model import PROVENANCE_COLUMNS, Revision
-from etl.sinks.contract import Edit
+from etl.seam import Seam
+from etl.sinks.contract import Edit, SinkSite
+from etl.sinks.delta import DeltaSink
+from etl.sinks.delta_options import DeltaOptions
+from etl.storage import LocalStorage
 from tests.unit.sinks.merging import bring, held, merging_sink, stage
 from tests.unit.sinks.tables import append, make_sink
 
@@ -77,6 +81,24 @@ def test_a_delete_that_comes_last_wins_over_rows_before_it(tmp_path: Path) -> No
     )
     assert bring(sink, 1, rows) == {"written": 2, "deduplicated": 2}
     assert held(tmp_path, "id", "v") == {(2, "n"): 1}
+
+
+def test_a_condition_tells_rows_that_delete_their_key(tmp_path: Path) -> None:
+    sink = merging_sink(tmp_path, delete_when="op = 'D' OR v < 0")
+    bring(sink, 0, {"id": [1, 2, 3, 4], "v": [1, 2, 3, 4], "op": ["I"] * 4})
+    assert bring(sink, 1, {"id": [1, 2, 3, 9], "v": [None, -1, None, 9], "op": ["D", "U", None, "D"]}) == {"written": 4}
+    assert held(tmp_path, "id", "v", "op") == {(3, None, None): 1, (4, 4, "I"): 1}
+    rows: dict[str, list[Any]] = {"id": [4, 5], "v": [-4, 5], "op": [None, None], "_change": ["update", "insert"]}
+    bring(sink, 2, rows)
+    assert held(tmp_path, "id", "v") == {(3, None): 1, (5, 5): 1}
+
+
+@pytest.mark.parametrize(
+    ("condition", "message"), [("opp = 'D'", "opp"), ("v + 1", "delete_when: gives Int64, not true or false")]
+)
+def test_a_condition_of_deletes_that_is_none_is_refused(tmp_path: Path, condition: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        merging_sink(tmp_path, delete_when=condition).prepare(pl.Schema({"id": pl.Int64, "v": pl.Int64}))
 
 
 def test_all_rows_of_a_key_that_the_table_holds_more_than_once_are_replaced_by_the_one(tmp_path: Path) -> None:
@@ -200,6 +222,12 @@ def test_a_changing_result_needs_keys(tmp_path: Path, mode: str) -> None:
     with pytest.raises(ConfigError, match="changing result") as caught:
         sink.prepare(pl.Schema({"id": pl.Int64, "_change": pl.String}))
     assert "write_mode: merge" in caught.value.hint
+
+
+def test_a_side_table_keeps_what_the_change_of_a_row_was(tmp_path: Path) -> None:
+    site = SinkSite("t__late", str(tmp_path), LocalStorage(tmp_path, Seam()), Seam(), role="late")
+    sink = DeltaSink(DeltaOptions(path=str(tmp_path)), site)
+    assert sink.prepare(pl.Schema({"id": pl.Int64, "_change": pl.String})) == {"id": "int64", "_change": "string"}
 
 
 @pytest.mark.parametrize("word", ["upsert", None])

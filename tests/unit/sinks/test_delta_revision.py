@@ -221,6 +221,16 @@ MARKED = pl.DataFrame(
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+def test_a_column_that_another_writer_added_since_the_schema_was_agreed_on_is_not_dropped(tmp_path: Path) -> None:
+    sink = make_sink(tmp_path)
+    append(sink, 0, pl.DataFrame({"id": [1]}))
+    schema = sink.prepare(pl.Schema({"id": pl.Float64}), may_widen=True)
+    write_deltalake(tmp_path, pl.DataFrame({"id": [2], "w": ["x"]}), mode="append", schema_mode="merge")
+    with pytest.raises(TableMovedError, match="added column 'w' while the batch was staged"):
+        revised(sink, 1, Edit(schema))
+    assert rows(tmp_path, "id", "w") == [(1, None), (2, "x")]
+
+
 def test_marks_change_the_rows_with_those_ids_alone(tmp_path: Path) -> None:
     sink = make_sink(tmp_path)
     append(sink, 0, MARKED)
