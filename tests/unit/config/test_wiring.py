@@ -139,8 +139,15 @@ def test_the_definition_is_another_for_other_results(loaded: Loaded, old: str, n
     assert hash_of(loaded(ORDERS.replace(old, new))) != first
 
 
-def test_the_definition_follows_the_content_of_python_files(loaded: Loaded, write: Write) -> None:
-    project, spec = loaded(ORDERS.replace("filter: amount > 0 AND _ingested_at IS NOT NULL", "python: clean.shop:tidy"))
+@pytest.mark.parametrize(
+    "step",
+    [
+        "python: clean.shop:tidy",
+        "stateful: {python: clean.shop:tidy, keys: [id], state_schema: {seen: 'list<struct{a: int64}>'}}",
+    ],
+)
+def test_the_definition_follows_the_content_of_python_files(loaded: Loaded, write: Write, step: str) -> None:
+    project, spec = loaded(ORDERS.replace("filter: amount > 0 AND _ingested_at IS NOT NULL", step))
     missing = definition_hash(spec, project)
     write("transforms/clean/shop.py", "def tidy(rows): return rows\n")
     first = definition_hash(spec, project)
