@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from etl.state.contract import StateChange, StateTable
 from etl.transforms.keyed_call import Returned
@@ -111,9 +111,8 @@ class KeyedState:
         layout = self._table.layout
         if layout.part:
             state = state.with_columns(pl.int_range(pl.len(), dtype=pl.Int64).over(self._keys).alias(PART))
-        if self._timeout_us is None:
-            return state.select(list(layout.columns))
-        from_now = pl.lit(None if self._now_us is None else self._now_us + self._timeout_us, pl.Int64)
+        is_timed = self._now_us is not None and self._timeout_us is not None
+        from_now = pl.lit(cast("int", self._now_us) + cast("int", self._timeout_us) if is_timed else None, pl.Int64)
         if dues is None:
             state = state.with_columns(**{_DUE_US: from_now})
         else:

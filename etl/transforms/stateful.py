@@ -155,17 +155,18 @@ class KeyedFunction:
         return {**{name: given[name] for name in self._keys}, **to_polars(self._trees)}
 
     def layouts(self, given: pl.Schema, *_others: pl.Schema) -> Mapping[str, TableLayout]:
-        """Return one table: the columns of the function, and when each key is due."""
+        """Return one table: the columns of the function, and when each key is due (null: never).
+
+        That column is there without a timeout too, so that one can be added and taken away.
+        """
         import polars as pl
 
-        is_timed = self._timeout_us is not None
-        due = {DUE: pl.Datetime("us", "UTC")} if is_timed else {}
         return {
             TABLE: TableLayout(
                 keys={name: given[name] for name in self._keys},
-                values={**to_polars(self._trees), **due},
+                values={**to_polars(self._trees), DUE: pl.Datetime("us", "UTC")},
                 part={PART: pl.Int64()} if self._options.rows_per_key == "many" else {},
-                expires=DUE if is_timed else None,
+                expires=DUE,
                 bucket_us=max((self._timeout_us or 0) // _BUCKETS, _MICROSECONDS),
             )
         }

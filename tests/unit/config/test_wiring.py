@@ -146,7 +146,10 @@ def test_the_definition_is_another_for_other_results(loaded: Loaded, old: str, n
         "stateful: {python: clean.shop:tidy, keys: [id], state_schema: {seen: 'list<struct{a: int64}>'}}",
     ],
 )
-def test_the_definition_follows_the_content_of_python_files(loaded: Loaded, write: Write, step: str) -> None:
+def test_the_definition_follows_the_content_of_python_files(
+    loaded: Loaded, write: Write, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(etl.transforms, "TRANSFORMS", {"python": Python, "stateful": KeyedFunction})
     project, spec = loaded(ORDERS.replace("filter: amount > 0 AND _ingested_at IS NOT NULL", step))
     missing = definition_hash(spec, project)
     write("transforms/clean/shop.py", "def tidy(rows): return rows\n")

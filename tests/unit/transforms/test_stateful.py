@@ -17,7 +17,8 @@ from tests.unit.transforms.keyed import SUMS, TIMED, rows, step_in
 def state_of(walked: Any, batch: int = -1) -> list[tuple[Any, ...]]:
     """Return the state after a batch, sorted."""
     (frame,) = walked.states[batch][0]["state"].scan()
-    return sorted(frame.rows(), key=repr)
+    assert frame["_due_at"].is_null().all()
+    return sorted(frame.drop("_due_at").rows(), key=repr)
 
 
 def test_stateful_hands_in_the_state_that_the_last_batch_returned(tmp_path: Path) -> None:
@@ -210,14 +211,10 @@ def test_stateful_says_how_its_state_is_laid_out(tmp_path: Path) -> None:
     plain = step_in(tmp_path, SUMS).layouts(given)["state"]
     timed = step_in(tmp_path, SUMS, TIMED, timeout="2h", rows_per_key="many").layouts(given)["state"]
 
-    assert plain.columns == {"card": pl.String(), "total": pl.Int64()}
-    assert plain.expires is None
-    assert timed.columns == {
-        "card": pl.String(),
-        "_row": pl.Int64(),
-        "total": pl.Int64(),
-        "_due_at": pl.Datetime("us", "UTC"),
-    }
+    due = {"_due_at": pl.Datetime("us", "UTC")}
+    assert plain.columns == {"card": pl.String(), "total": pl.Int64(), **due}
+    assert (plain.expires, plain.bucket_us) == ("_due_at", 1_000_000)
+    assert timed.columns == {"card": pl.String(), "_row": pl.Int64(), "total": pl.Int64(), **due}
     assert (timed.expires, timed.bucket_us) == ("_due_at", 300_000_000)
 
 
