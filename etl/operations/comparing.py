@@ -68,7 +68,8 @@ def _typed(expected: Sequence[Mapping[str, Any]], names: Sequence[str], types: p
     if not names or not expected:
         return [{} for _ in expected]
     schema = from_polars(pl.Schema({name: types[name] for name in names}))
-    content = as_lines(expected)
+    texts = {name for name, tree in schema.items() if tree == "string"}
+    content = as_lines({**row, **{name: as_text(row[name]) for name in texts & row.keys()}} for row in expected)
     file = FileOpener("expected", len(content), lambda: BytesIO(content))
     chunks = [chunk.frame for task in Ndjson(contract=_LITERAL).tasks(file, schema) for chunk in task()]
     return [row for frame in chunks for row in frame.select(names).to_dicts()]
@@ -77,6 +78,13 @@ def _typed(expected: Sequence[Mapping[str, Any]], names: Sequence[str], types: p
 def as_lines(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """Return rows as NDJSON."""
     return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows).encode("utf-8", "surrogatepass")
+
+
+def as_text(value: Any) -> Any:  # noqa: ANN401  any value of a YAML file
+    """Return a number or a truth value as text: YAML takes ``007`` for a text and ``7`` for a number."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | float) else value
 
 
 def _without(rows: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

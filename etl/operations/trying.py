@@ -15,8 +15,9 @@ from etl.engine import run
 from etl.errors import ConfigError, EtlError, SourceError
 from etl.formats import format_of
 from etl.formats.contract import FileOpener
+from etl.formats.ndjson import Ndjson
 from etl.model import ReadLimit, Schema
-from etl.operations.comparing import Difference, as_lines, difference
+from etl.operations.comparing import Difference, as_lines, as_text, difference
 from etl.operations.tables import scan_url
 from etl.progress import Silent
 from etl.sources.file_formats import FileFormats
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 _TEXTS = ("csv", "tsv")
 """Formats in which a column without a declared type is text."""
+
+_FOLDER = ".folder"
+"""A file that makes its folder: nothing may be given, but the folder must be there."""
 
 _ROLES = {"late": ("late", "late_url"), "quarantine": ("quarantine", "quarantine_url"), "main": ("table", "url")}
 
@@ -90,6 +94,8 @@ class _Attempt:
 
     def _run(self, spec: PipelineSpec, project: Project) -> None:
         clock = ManualClock(self.trial.at)
+        for name in _sources(spec):
+            LocalStorage(self.folder, clock).create(f"given/{name}/{_FOLDER}", b"", effect="trial.give")
         for number, batch in enumerate(self.trial.batches):
             _move(clock, batch)
             self._give(spec, project, batch, number)
@@ -139,11 +145,27 @@ def _moved(spec: PipelineSpec, project: Project, trial: Trial, folder: Path) -> 
 def _given_source(source: SourceSpec, trial: Trial, folder: Path, *, is_text: bool) -> SourceSpec:
     """Return a source of what is given: files of its own format, or NDJSON with the types that this format gives."""
     chosen: dict[str, Any] = {"path": f"{folder}/*", "format": "ndjson", "order": "name", "unready_for": "0s"}
+    chosen["exclude"] = [_FOLDER]
     if is_text:
         chosen |= {"format": _format(source), "format_options": getattr(source.options, "format_options", {})}
-    types = source.schema if is_text else {**(source.schema or _natural(source)), **trial.schema}
+    types = source.schema if is_text else _types(source, trial)
     options = FileOptions.model_validate(chosen)
-    return replace(source, type="files", options=options, schema=types or None, limit=ReadLimit(max_files=1))
+    return replace(source, type="files", options=options, schema=types, limit=ReadLimit(max_files=1))
+
+
+def _types(source: SourceSpec, trial: Trial) -> Schema | None:
+    """Return the types of given rows: those that the source declares, or its format has, or the test; else None.
+
+    Columns that none of them knows have the type that NDJSON gives them.
+    """
+    if source.schema is not None:
+        return {**trial.schema, **source.schema}
+    known = {**_natural(source), **trial.schema}
+    rows = [given for batch in trial.batches for given in batch.given.get(SOURCE_NAME, ())]
+    if not known:
+        return None
+    content = as_lines(row for row in rows if isinstance(row, dict))
+    return {**Ndjson().survey(FileOpener("given", len(content), lambda: BytesIO(content)), None).schema, **known}
 
 
 def _format(source: SourceSpec) -> Any:  # noqa: ANN401  a name, or a pattern
@@ -171,16 +193,14 @@ def _natural(source: SourceSpec) -> Schema:
 
 
 def _spelt(rows: Rows, source: SourceSpec) -> Rows:
-    """Return rows with their scalars as text where the source's format knows nothing else."""
-    if source.schema is not None or _format(source) not in _TEXTS:
+    """Return rows as the source's format would hold them: what is text in CSV may be written as a number."""
+    if _format(source) not in _TEXTS:
         return rows
-    return [{name: _text(value) for name, value in row.items()} for row in rows]
-
-
-def _text(value: Any) -> Any:  # noqa: ANN401  any value of a YAML file
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
+    types = source.schema or {}
+    return [
+        {name: as_text(value) if types.get(name, "string") == "string" else value for name, value in row.items()}
+        for row in rows
+    ]
 
 
 def _moved_sink(sink: SinkSpec, project: Project) -> SinkSpec:

@@ -17,16 +17,19 @@ def fraud(rows: pl.DataFrame, state: pl.DataFrame, batch: Batch) -> tuple[pl.Dat
     new = rows.select("card", last=pl.struct("at", "amount", "country"))
     known = state.explode("last").with_columns(is_new=False)
     payments = (
-        pl.concat([known, new.with_columns(is_new=True)], how="vertical")
+        pl.concat([known, new.with_columns(is_new=True)])
         .unnest("last")
         .sort("card", "at", maintain_order=True)
+        .with_columns(one=1, place=pl.col("country").rank("dense"))
     )
-    hour = payments.rolling("at", period="1h", group_by="card").agg(
-        payments=pl.len(), spent=pl.col("amount").sum(), countries=pl.col("country").n_unique()
+    judged = payments.with_columns(
+        payments=pl.col("one").rolling_sum_by("at", "1h").over("card"),
+        spent=pl.col("amount").rolling_sum_by("at", "1h").over("card"),
+        first=pl.col("place").rolling_min_by("at", "1h").over("card"),
+        last=pl.col("place").rolling_max_by("at", "1h").over("card"),
     )
-    judged = payments.with_columns(hour.select("payments", "spent", "countries"))
     rule = (
-        pl.when(pl.col("countries") > 1)
+        pl.when(pl.col("first") < pl.col("last"))
         .then(pl.lit("two countries"))
         .when(pl.col("payments") > 3)
         .then(pl.lit("many payments"))
