@@ -20,6 +20,7 @@ from etl.model import ReadLimit, Schema
 from etl.operations.comparing import Difference, as_lines, as_text, difference
 from etl.operations.tables import scan_url
 from etl.progress import Silent
+from etl.sinks.delta_options import DeltaOptions
 from etl.sources.file_formats import FileFormats
 from etl.sources.file_options import FileOptions
 from etl.storage import LocalStorage
@@ -204,8 +205,10 @@ def _spelt(rows: Rows, source: SourceSpec) -> Rows:
 
 
 def _moved_sink(sink: SinkSpec, project: Project) -> SinkSpec:
+    """Return a sink whose tables are in the folder of a test; one that is no Delta table becomes one."""
     main, quarantine, late = (f"{project.lake}/{role}/table" for role in ("main", "quarantine", "late"))
-    return replace(sink, url=main, quarantine_url=quarantine, late_url=late)
+    moved = replace(sink, url=main, quarantine_url=quarantine, late_url=late)
+    return moved if sink.type == "delta" else replace(moved, type="delta", options=DeltaOptions(path=main))
 
 
 def _table(sink: SinkSpec, name: str) -> tuple[str, str]:
