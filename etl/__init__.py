@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from etl.errors import EtlError
     from etl.operations.library import read_table, run
+    from etl.transforms.keyed_call import Batch
 
 __version__ = "0.2.0"
-__all__ = ["EtlError", "__version__", "read_table", "run"]
+__all__ = ["Batch", "EtlError", "__version__", "read_table", "run"]
 
-_HOMES = {"EtlError": "etl.errors", "read_table": "etl.operations.library", "run": "etl.operations.library"}
+_HOMES = {
+    "Batch": "etl.transforms.keyed_call",
+    "EtlError": "etl.errors",
+    "read_table": "etl.operations.library",
+    "run": "etl.operations.library",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the name stands for

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -99,6 +101,13 @@ def crash_at(effect: int | str, failure: Failure = "kill_before") -> FailingSeam
     return FailingSeam(effect, failure)
 
 
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Make a folder for the length of the block; whatever lies in it goes with it."""
+    with tempfile.TemporaryDirectory(prefix="etl-", ignore_cleanup_errors=True) as name:
+        yield Path(name).resolve()
+
+
 def memory_pipeline(source: Source, sink: Sink, checkpoint: Storage, **changes: Any) -> Pipeline:  # noqa: ANN401
     """Return a pipeline wired by hand: no transforms, one unit a batch, unless ``changes`` say otherwise.
 
@@ -142,4 +151,5 @@ __all__ = [
     "crash_at",
     "memory_pipeline",
     "multiset",
+    "temporary_folder",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from etl.cli import drafts, history, looking, projects, quarantine, runs, tables
+from etl.cli import drafts, history, looking, projects, quarantine, runs, tables, trying
 from etl.cli.session import app
 
-__all__ = ["app", "drafts", "history", "looking", "main", "projects", "quarantine", "runs", "tables"]
+__all__ = ["app", "drafts", "history", "looking", "main", "projects", "quarantine", "runs", "tables", "trying"]
 
 
 def main() -> None:

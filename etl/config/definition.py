@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +16,8 @@ from etl.project import Project
 from etl.schema_contract import EVOLVE, STRICT
 from etl.secrets import mask_values
 
-_PYTHON_KEYS = ("python", "map_batches")
+_PYTHON_KEYS = ("python", "map_batches", "stateful")
+_FUNCTION = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
 def definition_hash(spec: PipelineSpec, project: Project) -> str:
@@ -72,7 +74,8 @@ def _python_digests(step: TransformSpec, project: Project) -> dict[str, str]:
     """Return the digest of each Python file that the transform names as ``module:function``."""
     if step.key not in _PYTHON_KEYS:
         return {}
-    modules = {text.partition(":")[0] for text in texts(dumped(step.options)) if ":" in text}
+    named = [_FUNCTION.fullmatch(text) for text in texts(dumped(step.options))]
+    modules = {found[1] for found in named if found}
     files = {module: project.folder / "transforms" / f"{module.replace('.', '/')}.py" for module in modules}
     return {module: _digest(path) for module, path in files.items()}
 

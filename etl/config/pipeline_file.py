@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from etl.config.blocks import read_transforms, typed_options
 from etl.config.explanation import Place, validate
 from etl.config.faults import reason
-from etl.config.source_blocks import check_taken, read_sources
+from etl.config.source_blocks import SOURCE_NAME, check_taken, read_sources
 from etl.config.specification import (
     PipelineFile,
     PipelineSpec,
@@ -18,6 +18,7 @@ from etl.config.specification import (
     SinkSpec,
     SourceSpec,
 )
+from etl.config.trials import read_trials
 from etl.config.yaml_reader import Document
 from etl.errors import ConfigError
 from etl.options import Options
@@ -43,6 +44,12 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
     _check_expectations(document, () if fixed is None else fixed.expect)
     if sink is not None:
         _check_provenance(document, sources, sink.options)
+    several = content.get("sources")
+    trials = read_trials(
+        document,
+        () if fixed is None else fixed.tests,
+        list(several) if isinstance(several, dict) and several else [SOURCE_NAME],
+    )
     if document.faults or fixed is None or not sources or sink is None:
         return None
     return PipelineSpec(
@@ -55,6 +62,7 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
         trigger=fixed.trigger,
         expect=tuple(fixed.expect),
         quarantine=fixed.quarantine,
+        trials=trials,
         document=document,
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from etl.config.faults import Location
+from etl.config.trials import Trial, TrialOptions
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
 from etl.options import DurationS, Options, SizeBytes
@@ -105,6 +106,7 @@ class PipelineFile(Options):
     trigger: TriggerName = "available_now"
     expect: list[ExpectationOptions] = Field(default_factory=list)
     quarantine: QuarantineOptions = Field(default_factory=QuarantineOptions)
+    tests: list[TrialOptions] = Field(default_factory=list)
 
 
 def _null_as_word(value: object) -> object:
@@ -224,6 +226,7 @@ class PipelineSpec:
     trigger: TriggerName = "available_now"
     expect: tuple[ExpectationOptions, ...] = ()
     quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)
+    trials: tuple[Trial, ...] = ()
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
 
     @property

@@ -23,6 +23,7 @@ TRANSFORMS = Registry(
         "watermark": "etl.transforms.watermark:Watermark",
         "deduplicate": "etl.transforms.deduplicate:Deduplicate",
         "join_stream": "etl.transforms.join_stream:JoinStream",
+        "stateful": "etl.transforms.stateful:KeyedFunction",
         "python": "etl.transforms.python:Python",
     }
 )

@@ -156,14 +156,14 @@ def test_a_wrong_value_is_told_in_our_words_at_its_place(
     assert fault is None or found == [fault]
 
 
-@pytest.mark.parametrize("key", ["tests", "sinks", "schema_contract", "watermark"])
+@pytest.mark.parametrize("key", ["sinks", "schema_contract", "watermark"])
 def test_what_is_not_offered_is_an_unknown_key(
     loaded: Callable[[str], PipelineSpec], faults_of: Faults, key: str
 ) -> None:
     (fault,) = faults_of(lambda: loaded(f"{GOOD_SOURCE}{GOOD_SINK}{key}: []\n"))
     assert fault.startswith(f"3:1 {key}: unknown key; ")
     assert fault.endswith(
-        "known: version, name, description, source, sources, transforms, sink, trigger, expect, quarantine"
+        "known: version, name, description, source, sources, transforms, sink, trigger, expect, quarantine, tests"
     )
 
 

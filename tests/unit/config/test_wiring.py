@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import etl.transforms
 from etl.config.definition import definition_hash
 from etl.config.loader import load
 from etl.config.specification import PipelineSpec
@@ -15,6 +16,7 @@ from etl.model import PROVENANCE_COLUMNS
 from etl.pipeline import Pipeline
 from etl.project import Project
 from etl.seam import Seam
+from etl.transforms.stateful import KeyedFunction
 
 Write = Callable[[str, str], Path]
 Faults = Callable[[Callable[[], object]], list[str]]
@@ -139,8 +141,19 @@ def test_the_definition_is_another_for_other_results(loaded: Loaded, old: str, n
     assert hash_of(loaded(ORDERS.replace(old, new))) != first
 
 
-def test_the_definition_follows_the_content_of_python_files(loaded: Loaded, write: Write) -> None:
-    project, spec = loaded(ORDERS.replace("filter: amount > 0 AND _ingested_at IS NOT NULL", "python: clean.shop:tidy"))
+@pytest.mark.parametrize(
+    "step",
+    [
+        "python: clean.shop:tidy",
+        "stateful: {python: clean.shop:tidy, keys: [id], state_schema: {seen: 'list<struct{a: int64}>'}}",
+    ],
+)
+def test_the_definition_follows_the_content_of_python_files(
+    loaded: Loaded, write: Write, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: Any = etl.transforms.TRANSFORMS
+    monkeypatch.setitem(known, "stateful", KeyedFunction)
+    project, spec = loaded(ORDERS.replace("filter: amount > 0 AND _ingested_at IS NOT NULL", step))
     missing = definition_hash(spec, project)
     write("transforms/clean/shop.py", "def tidy(rows): return rows\n")
     first = definition_hash(spec, project)
