@@ -97,10 +97,12 @@ def read_trials(document: Document, tests: Sequence[TrialOptions], sources: Sequ
         expected = _expected(options)
         if not expected and options.expect_error is None:
             reader.fault((), "expects nothing; say `expect`")
+        batches = reader.batches(options.given, options.at)
+        reader.refuse_both_kinds(batches)
         found.append(
             Trial(
                 options.name,
-                reader.batches(options.given, options.at),
+                batches,
                 expected,
                 options.at,
                 reader.schema(options.declared or {}),
@@ -137,6 +139,13 @@ class _Reader:
             except ConfigError as exc:
                 self.fault(("schema", name), reason(exc))
         return found
+
+    def refuse_both_kinds(self, batches: Sequence[GivenBatch]) -> None:
+        """Refuse rows and text for one source: its files have one format."""
+        kinds = [(name, isinstance(given, str)) for batch in batches for name, given in batch.given.items() if given]
+        for name in dict.fromkeys(name for name, is_text in kinds if is_text):
+            if (name, False) in kinds:
+                self.fault(("given",), f"{name} is given rows and text; give one of them in a test", key=True)
 
     def batches(self, given: object, at: datetime) -> tuple[GivenBatch, ...]:
         """Return the batches: one, unless ``given`` is a list of them."""

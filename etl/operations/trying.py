@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etl.config.faults import nearest
-from etl.config.wiring import SOURCE_NAME, wire
+from etl.config.wiring import wire
 from etl.engine import run
 from etl.errors import ConfigError, EtlError, SourceError
 from etl.formats import format_of
@@ -133,14 +133,17 @@ def _move(clock: ManualClock, batch: GivenBatch) -> None:
 
 def _sources(spec: PipelineSpec) -> Mapping[str, SourceSpec]:
     """Return the sources by the names that tests give rows under."""
-    return {SOURCE_NAME: spec.source}
+    return {source.name: source for source in spec.sources}
 
 
 def _moved(spec: PipelineSpec, project: Project, trial: Trial, folder: Path) -> PipelineSpec:
     """Return the pipeline with its sources and tables in the folder of a test; all else is as it is."""
     texts = {name for batch in trial.batches for name, given in batch.given.items() if isinstance(given, str)}
-    source = _given_source(spec.source, trial, folder / "given" / SOURCE_NAME, is_text=SOURCE_NAME in texts)
-    return replace(spec, source=source, sink=_moved_sink(spec.sink, project))
+    sources = tuple(
+        _given_source(source, trial, folder / "given" / source.name, is_text=source.name in texts)
+        for source in spec.sources
+    )
+    return replace(spec, sources=sources, sink=_moved_sink(spec.sink, project))
 
 
 def _given_source(source: SourceSpec, trial: Trial, folder: Path, *, is_text: bool) -> SourceSpec:
@@ -162,7 +165,7 @@ def _types(source: SourceSpec, trial: Trial) -> Schema | None:
     if source.schema is not None:
         return {**trial.schema, **source.schema}
     known = {**_natural(source), **trial.schema}
-    rows = [given for batch in trial.batches for given in batch.given.get(SOURCE_NAME, ())]
+    rows = [given for batch in trial.batches for given in batch.given.get(source.name, ())]
     if not known:
         return None
     content = as_lines(row for row in rows if isinstance(row, dict))

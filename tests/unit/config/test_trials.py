@@ -59,9 +59,6 @@ def test_a_list_of_batches_moves_the_clock(trials: Load) -> None:
               advance: 5m
             - {rows: [], at: "2026-03-01T11:00:00Z"}
             - rows: {source: [{a: 3}]}
-            - |
-              a
-              4
           schema: {a: int64}
           expect: {silver.t: [{a: 1}]}
           expect_late: [{a: 2}]
@@ -76,10 +73,42 @@ def test_a_list_of_batches_moves_the_clock(trials: Load) -> None:
         GivenBatch({"source": [{"a": 2}]}, advance_s=300.0),
         GivenBatch({"source": []}, at=datetime(2026, 3, 1, 11, tzinfo=UTC)),
         GivenBatch({"source": [{"a": 3}]}),
-        GivenBatch({"source": "a\n4\n"}),
     )
     assert found.expected == {"silver.t": [{"a": 1}], "late": [{"a": 2}], "quarantine": []}
     assert (found.schema, found.is_exact) == ({"a": "int64"}, True)
+
+
+def test_text_is_the_content_of_a_file(trials: Load) -> None:
+    whole, several = trials(
+        """
+        - {name: whole, given: "a\\n4", expect: []}
+        - name: several
+          given:
+            - |
+              a
+              4
+            - rows: "a\\n5"
+              advance: 1s
+          expect: []
+        """
+    )
+
+    assert whole.batches == (GivenBatch({"source": "a\n4"}),)
+    assert several.batches == (GivenBatch({"source": "a\n4\n"}), GivenBatch({"source": "a\n5"}, advance_s=1.0))
+
+
+def test_rows_are_given_under_the_names_of_several_sources(
+    write: Callable[[str, str], Path], tmp_path: Path, faults_of: Any
+) -> None:
+    several = "sources: {shop: {type: files, path: a}}\nsink: {type: delta, table: silver.t}\ntests:\n"
+    write("pipelines/orders.yml", f"{several}- {{name: one, given: {{shop: [{{a: 1}}]}}, expect: []}}\n")
+    (spec,) = load_pipelines(default_project(tmp_path))
+
+    assert spec.trials[0].batches == (GivenBatch({"shop": [{"a": 1}]}),)
+    write("pipelines/orders.yml", f"{several}- {{name: one, given: {{source: [{{a: 1}}]}}, expect: []}}\n")
+    assert faults_of(lambda: load_pipelines(default_project(tmp_path))) == [
+        "4:23 tests[0].given.source: unknown source 'source'; known: shop"
+    ]
 
 
 def test_a_test_may_expect_a_failure_alone(trials: Load) -> None:
@@ -135,6 +164,10 @@ def test_a_test_may_expect_a_failure_alone(trials: Load) -> None:
         (
             "- {name: a, given: [], expect: []}\n- {name: a, given: [], expect: []}",
             "5:12 tests[1].name: 'a' is the name of test 0 too",
+        ),
+        (
+            "- {name: a, given: [[{a: 1}], text, {rows: []}], expect: []}",
+            "4:15 tests[0].given: source is given rows and text; give one of them in a test",
         ),
         ("- {given: [], expect: []}", "4:5 tests[0].name: missing"),
     ],

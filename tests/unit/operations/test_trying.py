@@ -199,3 +199,61 @@ def test_the_clock_moves_between_batches(tried: Try, tmp_path: Path) -> None:
     )
 
     assert result == TrialResult("orders", "one")
+
+
+SALES = """\
+sources:
+  shop: {type: files, path: landing/shop/*.ndjson, schema: {id: string, amount: int64}}
+  web: {type: files, path: landing/web/*.csv, schema: {id: string, amount: int64}}
+transforms:
+  - union: {with: [web]}
+  - group_by: {by: [id], aggregate: {total: SUM(amount)}, emit: updates}
+sink: {type: delta, table: gold.totals, write_mode: merge, primary_key: [id]}
+tests:
+"""
+
+
+def test_rows_are_given_by_source_and_a_changing_result_is_compared_as_it_ends(tried: Try) -> None:
+    result = tried(
+        """
+        given:
+          - rows:
+              shop: [{id: a, amount: 1}, {id: b, amount: 5}]
+              web: "id,amount\\n7,2"
+          - rows:
+              shop: [{id: b, amount: -5}]
+              web: |
+                id,amount
+                a,3
+        expect: [{id: a, total: 4}, {id: b, total: 0}, {id: "7", total: 2}]
+        """,
+        SALES,
+    )
+
+    assert result == TrialResult("orders", "one")
+
+
+WINDOWS = """\
+source: {type: files, path: landing/*.ndjson, schema: {at: timestamp(UTC), amount: int64}}
+transforms:
+  - watermark: {column: at, delay: 10m}
+  - group_by: {window: {column: at, every: 1h}, aggregate: {total: SUM(amount)}}
+sink: {type: delta, table: gold.hours}
+tests:
+"""
+
+
+def test_windows_close_and_rows_are_late(tried: Try) -> None:
+    result = tried(
+        """
+        given:
+          - [{at: "2026-03-01T10:00:00Z", amount: 1}, {at: "2026-03-01T10:59:00Z", amount: 2}]
+          - [{at: "2026-03-01T11:10:00Z", amount: 4}]
+          - [{at: "2026-03-01T10:30:00Z", amount: 8}, {at: "2026-03-01T11:30:00Z", amount: 16}]
+        expect: [{window_start: "2026-03-01T10:00:00Z", total: 3, _batch_id: 1}]
+        expect_late: [{at: "2026-03-01T10:30:00Z", amount: 8, _watermark: "2026-03-01T11:00:00Z"}]
+        """,
+        WINDOWS,
+    )
+
+    assert result == TrialResult("orders", "one")
