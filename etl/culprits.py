@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from etl.execution import steps_of
+from etl.chains import steps_of
 from etl.transforms.blame import RowsAfter, blamed
 
 if TYPE_CHECKING:

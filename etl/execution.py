@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.balance import Tally
+from etl.chains import MAIN, clock_rules, delays, keeps_source_row, keys_after, state_ids, steps_of_chain
 from etl.flow import Flow
-from etl.model import CHANGE, SOURCE_ROW, BatchPlan
+from etl.model import SOURCE_ROW, BatchPlan
 from etl.state.plain import PlainTable
-from etl.transforms.columns import kept_keys
 from etl.transforms.contract import Moment, Stateful
 from etl.transforms.source_rows import with_source_row
-from etl.watermark import Rule, Watermarks, advance, clocks_from_json, from_text
+from etl.watermark import Watermarks, advance, clocks_from_json, earlier, from_text
 
 if TYPE_CHECKING:
     import polars as pl
 
     from etl.state.contract import State, StateChange, TableLayout
-    from etl.transforms.contract import Transform
 
 Opener: TypeAlias = "Callable[[str, Stateful, Mapping[str, TableLayout]], State]"
 """Gives the state of a transform, by its id, as it was before the batch."""
-
-MAIN = ""
-"""The name of the chain that the pipeline's own list of transforms is; others have the name of their source."""
 
 
 class Passage:
@@ -42,6 +37,7 @@ class Passage:
         self._opened = opened or _nothing_known
         self._ids = state_ids(flow)
         self._rules = clock_rules(flow)
+        self._delays = delays(flow)
         self._sources: Mapping[str, pl.LazyFrame] = {}
         self._collected: dict[str, tuple[int, pl.LazyFrame, Tally]] = {}
         self._before = Watermarks(from_text(plan.watermark), clocks_from_json(plan.clocks))
@@ -108,7 +104,9 @@ class Passage:
         given = [each.collect_schema() for each in rows]
         step.output_schema(*given)
         state = self._opened(name, step, step.layouts(*given))
-        moment = Moment(self._plan, self._before.at_us, lambda: self.watermarks().at_us, bool(self._rules))
+        behind_us = self._delays[id(step)]
+        before_us = earlier(self._before.at_us, behind_us)
+        moment = Moment(self._plan, before_us, lambda: earlier(self.watermarks().at_us, behind_us), bool(self._rules))
         stepped = step.step(rows, state, moment, tally)
         self.changes[name] = stepped.changes
         made = stepped.rows.lazy().with_columns(**_of_batch(self._flow, self._plan, stepped.rows.columns))
@@ -119,78 +117,6 @@ class Passage:
 
 def _nothing_known(_: str, _step: Stateful, layouts: Mapping[str, TableLayout]) -> State:
     return {name: PlainTable(layout) for name, layout in layouts.items()}
-
-
-def keys_after(step: Any, given: pl.Schema, found: pl.Schema, keys: list[str] | None) -> list[str] | None:  # noqa: ANN401  a transform
-    """Return the keys of a changing result behind a transform, None where the rows are no such result.
-
-    Raises ConfigError where the transform loses one.
-    """
-    if CHANGE not in found:
-        return None
-    if hasattr(step, "result_keys"):
-        return list(step.result_keys(given))
-    if keys is None or hasattr(step, "kept_keys"):
-        return None if keys is None else list(step.kept_keys(keys))
-    return kept_keys(keys, {name: name for name in keys if name in found}, "")
-
-
-def steps_of_chain(flow: Flow, chain: str) -> Sequence[Transform]:
-    """Return the transforms of a chain, in order."""
-    if chain == MAIN:
-        return flow.transforms
-    return next(branch.transforms for branch in flow.branches if branch.name == chain)
-
-
-def chains(flow: Flow) -> list[str]:
-    """Return the names of all chains, the pipeline's own first."""
-    return [MAIN, *(branch.name for branch in flow.branches)]
-
-
-def state_ids(flow: Flow) -> dict[int, str]:
-    """Return the name that the state of each stateful transform lies under, by the transform's ``id()``.
-
-    It is the label, with its number among those of the same label in its chain, and the source's name where the chain
-    is a source's own: adding a filter changes no name.
-    """
-    found: dict[int, str] = {}
-    for chain in chains(flow):
-        seen: Counter[str] = Counter()
-        for step in steps_of_chain(flow, chain):
-            if getattr(step, "is_stateful", False):
-                seen[step.label] += 1
-                number = f"-{seen[step.label]}" if seen[step.label] > 1 else ""
-                found[id(step)] = f"{chain}.{step.label}{number}" if chain else f"{step.label}{number}"
-    return found
-
-
-def stateful_steps(flow: Flow) -> dict[str, Stateful]:
-    """Return the stateful transforms by the name of their state."""
-    names = state_ids(flow)
-    steps: Iterable[Any] = (step for chain in chains(flow) for step in steps_of_chain(flow, chain))
-    return {names[id(step)]: step for step in steps if id(step) in names}
-
-
-def clock_rules(flow: Flow) -> dict[str, Rule]:
-    """Return the rule of each clock, by its chain; the last ``watermark`` of a chain counts."""
-    found: dict[str, Rule] = {}
-    for chain in chains(flow):
-        for step in steps_of_chain(flow, chain):
-            rule = getattr(step, "rule", None)
-            if isinstance(rule, Rule):
-                found[chain] = rule
-    return found
-
-
-def steps_of(flow: Flow) -> Sequence[Transform]:
-    """Return everything that the main rows pass through, in order: the transforms, then what they must satisfy."""
-    return flow.transforms if flow.expectations is None else [*flow.transforms, flow.expectations]
-
-
-def keeps_source_row(flow: Flow) -> bool:
-    """Tell whether a row may have to be kept as it came from its source."""
-    own = [step for branch in flow.branches for step in branch.transforms]
-    return any(getattr(step, "keeps_rows", False) for step in (*steps_of(flow), *own))
 
 
 def with_batch(flow: Flow, rows: pl.LazyFrame, plan: BatchPlan, source: str) -> pl.LazyFrame:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from etl.chains import MAIN, keeps_source_row, keys_after, steps_of_chain
 from etl.errors import ConfigError
-from etl.execution import MAIN, keeps_source_row, keys_after, steps_of_chain
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, Schema
 from etl.transforms.source_rows import source_row_type

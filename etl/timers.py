@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from etl.execution import clock_rules, stateful_steps
+from etl.chains import clock_rules, delays, stateful_steps
 from etl.flow_schema import FlowColumns
 from etl.transforms.contract import Moment
-from etl.watermark import Watermarks, advance, micros
+from etl.watermark import Watermarks, advance, earlier, micros
 
 if TYPE_CHECKING:
     from etl.flow import Flow
@@ -25,6 +25,7 @@ class Timers:
         self._states = states
         self._rules = clock_rules(flow)
         self._steps = stateful_steps(flow)
+        self._delays = delays(flow)
         self._due: tuple[int, int | None] = (-1, None)
 
     def is_due(self, plan: BatchPlan, watermarks: Watermarks, schemas: Mapping[str, Schema]) -> bool:
@@ -43,13 +44,16 @@ class Timers:
 
     def _next_due_us(self, plan: BatchPlan, watermarks: Watermarks, schemas: Mapping[str, Schema]) -> int | None:
         columns = FlowColumns(self._flow, schemas)
-        moment = Moment(plan, watermarks.at_us, lambda: watermarks.at_us, bool(self._rules))
-        found = [self._due_of(name, step, columns, moment) for name, step in self._steps.items() if step_waits(step)]
+        found = []
+        for name, step in self._steps.items():
+            if step_waits(step):
+                state = self._states.opened(name, step, step.layouts(*columns.inputs_of(step)))
+                found.append(step.next_due_us(state, self._moment(step, plan, watermarks)))
         return min((due_us for due_us in found if due_us is not None), default=None)
 
-    def _due_of(self, name: str, step: Stateful, columns: FlowColumns, moment: Moment) -> int | None:
-        state = self._states.opened(name, step, step.layouts(*columns.inputs_of(step)))
-        return step.next_due_us(state, moment)
+    def _moment(self, step: Stateful, plan: BatchPlan, watermarks: Watermarks) -> Moment:
+        at_us = earlier(watermarks.at_us, self._delays[id(step)])
+        return Moment(plan, at_us, lambda: at_us, bool(self._rules))
 
 
 def step_waits(step: Stateful) -> bool:

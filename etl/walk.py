@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from etl.chains import clock_rules, stateful_steps
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
-from etl.execution import clock_rules, stateful_steps
 from etl.flow import Flow
 from etl.inlets import Inlets
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput

@@ -78,6 +78,11 @@ def _minimum(before_us: int | None, counted: list[Reading]) -> int | None:
     return found if before_us is None else max(before_us, found)
 
 
+def earlier(at_us: int | None, behind_us: int) -> int | None:
+    """Return a watermark as it is for rows that are held back before they come."""
+    return None if at_us is None else at_us - behind_us
+
+
 def micros(moment: datetime) -> int:
     """Return a moment (aware; naive is taken as UTC) as microseconds since 1970."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

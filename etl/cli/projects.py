@@ -64,6 +64,9 @@ def validate(context: typer.Context, pipelines: PipelineNames = None, as_json: A
         for each in verdicts
     ]
     say(table(("pipeline", "table", "transforms", "columns", ""), lines, ("transforms", "columns")))
+    for each in verdicts:
+        for warning in each.warnings:
+            say(f"warning: {each.pipeline}: {escaped(warning)}")
 
 
 @app.command()

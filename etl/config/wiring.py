@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.chains import stateful_steps
 from etl.checkpoint.generations import newest_generation, records_of
 from etl.config.building import built, fault_at, names
 from etl.config.chain_wiring import wire_transforms
@@ -162,17 +163,23 @@ def check_plan(spec: PipelineSpec, pipeline: Pipeline, schemas: Mapping[str, Sch
     try:
         unknown = {name for name, schema in known.items() if not has_columns(schema)} - {pipeline.flow.source_name}
         rows = check_flow(without(pipeline.flow, unknown), known)
-        _refuse_lost_origin(spec, rows)
+        _refuse_lost_origin(spec, pipeline.flow, rows)
         pipeline.sink.prepare(rows)
     except EtlError as exc:
         raise ConfigFaults([fault_at(spec, _place_of(spec, exc), exc)]) from exc
     return rows
 
 
-def _refuse_lost_origin(spec: PipelineSpec, rows: pl.Schema) -> None:
-    """Refuse transforms after which nobody can tell which rows a file had. Raises ConfigError."""
-    is_needed = any(getattr(source.options, "needs_provenance", False) for source in spec.sources)
-    if is_needed and "_source_file" not in rows:
+def _refuse_lost_origin(spec: PipelineSpec, flow: Flow, rows: pl.Schema) -> None:
+    """Refuse transforms after which nobody can tell, or take back, which rows a file had. Raises ConfigError."""
+    if not any(getattr(source.options, "needs_provenance", False) for source in spec.sources):
+        return
+    if remembering := ", ".join(stateful_steps(flow)):
+        raise ConfigError(
+            f"{remembering} remembers rows, which `on_change: replace_rows` cannot take back",
+            hint="use on_change: reingest or fail at the source, or do it in a second pipeline over the table",
+        )
+    if "_source_file" not in rows:
         raise ConfigError(
             "a transform drops _source_file, by which `on_change: replace_rows` finds the rows of a file",
             hint="return it with the other columns",

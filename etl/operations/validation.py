@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.chains import stateful_steps
 from etl.config.faults import ConfigFaults, Fault
 from etl.config.wiring import check_plan, wire
 from etl.errors import EtlError, StorageError
@@ -28,6 +29,7 @@ class Verdict:
     transforms: int
     columns: dict[str, str] | None
     note: str
+    warnings: tuple[str, ...] = ()
 
 
 def validate(workspace: Workspace, names: Sequence[str] | None = None) -> list[Verdict]:
@@ -52,7 +54,16 @@ def _verdict(workspace: Workspace, spec: PipelineSpec) -> Verdict:
     schemas, note = _schemas(pipeline)
     rows = check_plan(spec, pipeline, schemas)
     columns = None if rows is None else {name: str(dtype) for name, dtype in rows.items()}
-    return Verdict(spec.name, spec.sink.table, len(spec.transforms), columns, note)
+    return Verdict(spec.name, spec.sink.table, len(spec.transforms), columns, note, _warnings(pipeline))
+
+
+def _warnings(pipeline: Pipeline) -> tuple[str, ...]:
+    """Return what people should know of transforms before they run them: state that grows without end."""
+    found = []
+    for step in stateful_steps(pipeline.flow).values():
+        warnings: Callable[[], list[str]] = getattr(step, "warnings", list)
+        found += warnings()
+    return tuple(found)
 
 
 def _wired(spec: PipelineSpec, workspace: Workspace) -> Pipeline:

@@ -124,8 +124,10 @@ class Combining(Protocol):
 class Stateful(Protocol):
     """A pure step from the rows of a batch and state n-1 to rows and the changes that make state n.
 
-    Known by its attribute ``is_stateful = True``. Input and output may be a changing result: rows with the column
-    ``_change`` (``etl.model.CHANGE``); a step that cannot take those refuses them in ``output_schema``.
+    Known by its attribute ``is_stateful = True``. What it gives may lie behind the watermark by its ``behind_us``
+    (microseconds, none where it lacks it): rows that it holds back. ``warnings()``, where it has it, says what people
+    should know before they run it. Input and output may be a changing result: rows with the column ``_change``
+    (``etl.model.CHANGE``); a step that cannot take those refuses them in ``output_schema``.
     """
 
     label: str

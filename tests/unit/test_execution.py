@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from etl.balance import Tally
+from etl.chains import clock_rules, delays, state_ids, stateful_steps
 from etl.errors import ConfigError
-from etl.execution import Passage, clock_rules, state_ids, stateful_steps
+from etl.execution import Passage
 from etl.flow import Branch, Flow
 from etl.flow_schema import FlowColumns, check_flow
 from etl.model import BatchPlan
@@ -180,3 +181,19 @@ def test_a_batch_without_rows_still_steps() -> None:
     assert Passage(flow_of(clock(), step), PLAN, Tally()).rows({"source": rows()}).collect().rows() == [(0,)]
     assert step.moments == [(None, None)]
     assert micros(AT) > 0
+
+
+def test_behind_a_step_that_holds_rows_back_the_watermark_is_so_much_earlier() -> None:
+    first, second = Total(label="first"), Total(("refunds",), "second")
+    setattr(first, "behind_us", 60_000_000)  # noqa: B010  only this one has it
+    inner: Any = Total(label="inner")
+    inner.behind_us = 90_000_000
+    branch = Branch("refunds", MemorySource(), [inner])
+    last = Total(label="last")
+    flow = flow_of(clock(), first, second, last, branches=(branch,))
+
+    found = delays(flow)
+
+    assert [found[id(step)] for step in (first, inner, second, last)] == [0, 0, 90_000_000, 90_000_000]
+    Passage(flow, PLAN, Tally()).rows({"source": rows(10), "refunds": rows(9)})
+    assert [hour(first.moments[0][1]), moment(last.moments[0][1] or 0).minute] == [10, 58]

@@ -58,7 +58,7 @@ GOLDEN: list[tuple[list[Any], Any, list[str]]] = [
     ),
     ([b"", b"\x00", b"\x00\x00"], pl.Binary, ["059e6860f56a9b3c", "d3f47cfa4fe65650", "566ac4ccf76cc457"]),
     ([date(1969, 12, 31), date(2026, 1, 1)], pl.Date, ["7ee0c999ffbd1f78", "d46843395de3d115"]),
-    ([datetime(2026, 1, 1, 12, 30)], pl.Datetime("us"), ["af364a31b2d868ce"]),
+    ([datetime(2026, 1, 1, 12, 30)], pl.Datetime("us"), ["af364a31b2d868ce"]),  # noqa: DTZ001  without a zone
     ([time(12, 30)], pl.Time, ["b384b184509d787b"]),
     ([None], pl.Null, ["8b2bc74b06a26b0d"]),
 ]
@@ -94,7 +94,7 @@ def test_a_hash_over_several_columns_is_the_same_for_ever() -> None:
         ([0.5, -2.0, None], pl.Float32, pl.Float64),
         ([Decimal("1.5"), Decimal(100), Decimal(0), None], pl.Decimal(5, 1), pl.Decimal(38, 6)),
         ([Decimal(100), Decimal(7)], pl.Decimal(5, 0), pl.Decimal(12, 3)),
-        ([datetime(2026, 1, 1)], pl.Datetime("ms"), pl.Datetime("us")),
+        ([datetime(2026, 1, 1)], pl.Datetime("ms"), pl.Datetime("us")),  # noqa: DTZ001  without a zone
         ([None], pl.Null, pl.String),
     ],
 )
