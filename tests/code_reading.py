@@ -35,6 +35,7 @@ RANKS = {
     5: ("sources", "transforms", "sinks"),
     6: (
         "flow",
+        "chains",
         "execution",
         "flow_schema",
         "states",
