@@ -203,7 +203,7 @@ def test_an_error_in_a_source_s_own_transforms_says_so(home: Home) -> None:
 
 def test_an_error_behind_the_union_names_the_place_in_the_list(home: Home) -> None:
     options = WithColumnsOptions.model_validate({"n": "CAST(reason AS INT)"})
-    last = WithColumns(options, TransformSite(Path(), 1))
+    last = WithColumns(options, TransformSite(Path(), 2))
     with pytest.raises(TransformError) as caught:
         home.run(transforms=(union("refunds"), step("id > 0", index=1), last))
     assert caught.value.where == "transforms[2].with_columns"

@@ -227,3 +227,43 @@ def test_the_quarantine_of_a_single_source_has_no_column_for_it(shop: Workspace,
     rows = of(shop).rows()
     assert rows is not None
     assert "source" not in rows.collect_schema()
+
+
+LOGS_BESIDE = """\
+version: 1
+sources:
+  orders: {type: files, path: landing/orders/*.ndjson, batch: {max_files: 1}}
+  audit: {type: logs, path: landing/audit.log, format: ndjson, read_from: beginning}
+transforms:
+  - union: {with: [audit]}
+sink: {type: delta, table: silver.orders}
+"""
+
+
+def test_logs_and_files_stand_side_by_side_through_restarts_and_a_rotation(
+    home: Workspace, run_all: Any, put_orders: Any
+) -> None:
+    (home.folder / "pipelines" / "orders.yml").write_text(LOGS_BESIDE)
+    log = home.folder / "landing" / "audit.log"
+    log.write_text('{"order_id": 101}\n')
+    run_all(home)
+    for number in range(3, 6):
+        put_orders(str(number), [{"order_id": number, "amount": 1.0}])
+        run_all(home)
+    with log.open("a") as appended:
+        appended.write('{"order_id": 102}\n')
+    log.rename(log.with_name("audit.log.1"))
+    log.write_text('{"order_id": 103}\n')
+    run_all(home)
+    put_orders("6", [{"order_id": 6, "amount": 1.0}])
+    with log.open("a") as appended:
+        appended.write('{"order_id": 104}\n')
+    run_all(home)
+    assert sorted(row[0] for row in table(home)) == [1, 2, 3, 3, 4, 5, 6, 101, 102, 103, 104]
+    found = status_of(home.wired("orders", Seam()), Seam())
+    assert (found.state, found.lag_files, found.lag_bytes) == ("idle", 0, 0)
+    with log.open("a") as appended:
+        appended.write('{"order_id": 105}\n')
+    put_orders("7", [{"order_id": 7, "amount": 1.0}])
+    found = status_of(home.wired("orders", Seam()), Seam())
+    assert (found.state, found.lag_files, found.lag_bytes) == ("waiting", 2, 18 + 31)
