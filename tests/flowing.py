@@ -60,10 +60,15 @@ def after_changes(result: pl.DataFrame, changes: pl.DataFrame, keys: Sequence[st
     return pl.concat([result.join(changes, on=list(keys), how="anti", nulls_equal=True), added])
 
 
-def planned_steps(text: str, *, clock: str = "", delay: str = "0s", sources: Sequence[str] = ()) -> list[Any]:
-    """Return the transforms of a query, behind a watermark on the column ``clock`` where there is one."""
+def planned_steps(
+    text: str, *, clock: str = "", delay: str = "0s", sources: Sequence[str] = (), main: str = MAIN
+) -> list[Any]:
+    """Return the transforms of a query, behind a watermark on the column ``clock`` where there is one.
+
+    ``main`` is the name of the main source, ``sources`` are those beside it.
+    """
     site = TransformSite(Path(), 1 if clock else 0, has_watermark=bool(clock), time_column=clock)
-    scope = Scope((MAIN,), tuple(sources), clock)
+    scope = Scope((main,), tuple(sources), clock)
     return [*([watermark(clock, delay)] if clock else []), *expanded(text, site, scope, lambda key: TRANSFORMS[key])]
 
 

@@ -24,7 +24,9 @@ from etl.transforms.watermark import Watermark
 
 def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
     """Return the transforms that the main rows pass through, and the own ones of each source, the main one first."""
-    stateful = [step.index for step in spec.transforms if _remembers(step)]
+    names = [source.name for source in spec.sources]
+    scope = Scope((names[0],), tuple(names[1:]))
+    stateful = [step.index for step in spec.transforms if _remembers(step, scope)]
     chains = _Chains(spec, project.folder, max(stateful, default=-1) if _is_whole(spec) else -1)
     own = [chains.wired(source.transforms, is_main=source is spec.source) for source in spec.sources]
     chains.clocks = {source.name: _clocks(made) for source, made in zip(spec.sources, own, strict=True)}
@@ -83,9 +85,9 @@ class _Chains:
         return found
 
 
-def _remembers(step: TransformSpec) -> bool:
+def _remembers(step: TransformSpec, scope: Scope) -> bool:
     """Tell whether an entry becomes transforms of which one is stateful."""
-    keys = step.options.keys(Scope()) if isinstance(step.options, SqlOptions) else (step.key,)
+    keys = step.options.keys(scope) if isinstance(step.options, SqlOptions) else (step.key,)
     return any(is_stateful(registered("transforms", key)) for key in keys)
 
 

@@ -10,7 +10,7 @@ from etl.config.explanation import Place, validate
 from etl.config.faults import Location, nearest, reason, shown
 from etl.config.specification import SourceCommon, SourceSpec, TransformSpec
 from etl.errors import ConfigError
-from etl.model import CHANGE, SYSTEM_COLUMNS, ReadLimit, Schema
+from etl.model import SYSTEM_COLUMNS, ReadLimit, Schema
 from etl.project import Project, check_id
 from etl.schema_contract import RESCUED, SchemaContract
 from etl.transforms.sql import SqlOptions
@@ -121,7 +121,7 @@ def _schema(place: Place, declared: object) -> Schema | None:
         return None
     schema: Schema = {}
     for column, text in declared.items():
-        if column in (*SYSTEM_COLUMNS, RESCUED, CHANGE):
+        if column in (*SYSTEM_COLUMNS, RESCUED):
             place.document.fault((*place.location, "schema", column), "the name of a system column", key=True)
         try:
             schema[column] = parse_type(text) if isinstance(text, str) else "string"

@@ -42,6 +42,10 @@ class JoinStreamOptions(Options):
     )
     how: Literal["inner", "left", "right", "full", "semi"] = Field(default="inner", description="which rows come out")
     within: WithinOptions | None = Field(default=None, description="the bounds in time, which bound the state too")
+    columns: list[str] | dict[str, str] | None = Field(
+        default=None,
+        description="which columns of the source come out: names, or {name: as}; default: all but its keys",
+    )
 
 
 class JoinStream:
@@ -58,6 +62,8 @@ class JoinStream:
     def __init__(self, options: JoinStreamOptions, site: TransformSite) -> None:
         self._where = site.place(self.label)
         self._how, self._other = options.how, options.with_
+        chosen = options.columns
+        self._columns = dict(zip(chosen, chosen, strict=True)) if isinstance(chosen, list) else chosen
         self.inputs: tuple[str, ...] = (options.with_,)
         self._on = dict(options.on) if isinstance(options.on, dict) else dict(zip(options.on, options.on, strict=True))
         if isinstance(options.on, list):
@@ -133,11 +139,24 @@ class JoinStream:
     def _pairing(self, given: pl.Schema, other: pl.Schema) -> Pairing:
         """Return what a pair is over these columns. Raises ConfigError where two would have one name."""
         own = self._left.columns(given)
-        names = (
-            {} if self._how == "semi" else result_names(own, self._right.columns(other), self._right.keys, self._other)
-        )
+        names = {} if self._how == "semi" else self._added(own, other)
         refuse_twice([*own, *names.values()], self._where)
         return Pairing(self._on, self._bounds, tuple(own), names)
+
+    def _added(self, own: list[str], other: pl.Schema) -> dict[str, str]:
+        """Return the columns of the other side that come out, by their names there. Raises ConfigError."""
+        if self._columns is None:
+            return result_names(own, self._right.columns(other), self._right.keys, self._other)
+        require(self._columns, other, self._where)
+        for name in self._columns:
+            if name in self._right.keys:
+                raise ConfigError(
+                    f"{name} of {self._other} is in `columns`",
+                    where=self._where,
+                    hint="a column of `on` comes out once, under the own name; leave it out",
+                )
+        refuse_reserved([*self._columns, *self._columns.values()], self._where)
+        return self._columns
 
     def _kinds(self, pairing: Pairing, given: pl.Schema, other: pl.Schema) -> dict[str, pl.DataType]:
         theirs = {name: other[origin] for origin, name in pairing.right.items()}

@@ -61,10 +61,11 @@ def expanded(text: str, site: TransformSite, scope: Scope, kinds: Kinds) -> list
         raise ConfigError(exc.message, where=where, hint=exc.hint) from exc.__cause__
     last = max((place for place, step in enumerate(steps) if _is_stateful(kinds(step.key))), default=-1)
     found: list[Any] = []
-    seen: Counter[str] = Counter()
+    seen: Counter[tuple[str, str]] = Counter()
     for place, step in enumerate(steps):
-        seen[step.clause] += 1
-        number = f" {seen[step.clause]}" if step.clause and seen[step.clause] > 1 else ""
+        seen[step.clause, step.key] += 1
+        times = seen[step.clause, step.key]
+        number = f" {times}" if step.clause and times > 1 else ""
         own = replace(site, key="sql", clause=f"{step.clause}{number}", is_whole=site.is_whole and place == last)
         if step.absent:
             found.append(Unambiguous(step.absent, own))

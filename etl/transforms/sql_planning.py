@@ -44,7 +44,7 @@ def planned(text: str, scope: Scope) -> list[PlannedStep]:
 
 
 def tables_in(text: str) -> list[str]:
-    """Return all that a query reads by name, once each, in order; nothing where it cannot be read as SQL.
+    """Return all that a query reads by name, sorted; nothing where it cannot be read as SQL.
 
     >>> tables_in("SELECT id FROM orders JOIN silver.users ON orders.user_id = users.id")
     ['orders', 'silver.users']
@@ -56,8 +56,8 @@ def tables_in(text: str) -> list[str]:
     except ConfigError:
         return []
     common = {each.alias for each in query.find_all(CTE)}
-    names = [".".join(part.name for part in table.parts) for table in query.find_all(Table, bfs=False)]
-    return [name for name in dict.fromkeys(names) if name not in common]
+    names = {".".join(part.name for part in table.parts) for table in query.find_all(Table)}
+    return sorted(names - common)
 
 
 def _is_rowwise(query: Any) -> bool:  # noqa: ANN401  a node of a lazily imported library

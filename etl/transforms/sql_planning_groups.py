@@ -118,7 +118,7 @@ def _meant(tree: Any, items: Items, found: _Grouping) -> Any:  # noqa: ANN401
         return items[place - 1][1]
     name = column_name(tree)
     item = dict(items).get(name) if name is not None else None
-    if item is None or name in _columns_of(item):
+    if item is None or name in _columns_of(item) or aggregates_in([item]):
         return tree
     found.absent.append(str(name))
     return item
