@@ -70,7 +70,16 @@ STATEFUL: dict[str, list[Any]] = {
         {"with": "other", "on": ["id"], "how": how, "within": {"column": "at", "other": "paid_at", "after": "5m"}}
         for how in ("inner", "left", "full", "semi")
     ],
+    "stateful": [
+        {"python": "counting:seen", "keys": ["id"], "state_schema": {"n": "int64"}, **more}
+        for more in (
+            {"timeout": "5m"},
+            {"timeout": "2m", "timeout_by": "processing_time", "rows_per_key": "many"},
+            {"per_key": True, "output": {"n": "int64", "id": "int64"}},
+        )
+    ],
 }
+SAMPLES = Path(__file__).parents[1] / "samples"
 EVERY_STATEFUL = [(key, value) for key, values in STATEFUL.items() for value in values]
 
 ROW = st.fixed_dictionaries(
@@ -215,7 +224,7 @@ def test_a_stateful_transform_balances_repeats_itself_and_keeps_to_its_layouts(
 ) -> None:
     """The checks are those of ``walk``, at every batch."""
     kind = TRANSFORMS[key]
-    site = TransformSite(Path(), 0, has_watermark=True, time_column="at")
+    site = TransformSite(SAMPLES, 0, has_watermark=True, time_column="at")
     step = kind(kind.options_model.model_validate(value), site)
     inputs: list[Any] = [(events(first, EVENT), events(second, OTHER)) for first, second in batches]
     clock = Clock(("at", "paid_at") if step.inputs else ("at",), 60_000_000)

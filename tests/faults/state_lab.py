@@ -50,13 +50,24 @@ sink: {type: delta, table: t.events}
 TRANSFORMS = {
     "deduplicate": "  - deduplicate: {keys: [user, ts]}\n",
     "last": "  - deduplicate: {keys: [user], keep: last, within: 5m}\n",
+    "stateful": "  - stateful: {python: users:spent, keys: [user], state_schema: {total: float64}, timeout: 20m}\n",
 }
+FUNCTION = """
+import polars as pl
+
+def spent(rows, state, batch):
+    known = pl.concat([state, rows.select("user", total="amount")]).group_by("user").agg(pl.col("total").sum())
+    over = known.join(batch.expired, on="user", nulls_equal=True)
+    return over, known.join(batch.expired, on="user", how="anti", nulls_equal=True)
+"""
 
 
 def lay_out(folder: Path, pipeline: str) -> Path:
     """Return a project folder with one pipeline and its input, one file a batch."""
     (folder / "pipelines").mkdir(parents=True)
     (folder / "in").mkdir()
+    (folder / "transforms").mkdir()
+    (folder / "transforms" / "users.py").write_text(FUNCTION)
     (folder / "pipelines" / "events.yml").write_text(SOURCE + TRANSFORMS[pipeline] + SINK)
     for number, rows in enumerate(EVENTS):
         (folder / "in" / f"{number}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
