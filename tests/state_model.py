@@ -72,7 +72,8 @@ def frame(rows: list[dict[str, Any]], columns: Mapping[str, pl.DataType]) -> pl.
     if "at" in data:
         data["at"] = [None if each is None else START + timedelta(minutes=each) for each in data["at"]]
     plain = {name: pl.String() if isinstance(dtype, pl.Decimal) else dtype for name, dtype in columns.items()}
-    return pl.DataFrame(data, schema=plain).cast(dict(columns))
+    found = pl.DataFrame(data, schema=plain)
+    return found.with_columns(pl.col(name).cast(dtype) for name, dtype in columns.items())
 
 
 def once(found: pl.DataFrame, unique: list[str]) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.state.contract import StateChange, TableLayout
-from etl.state.key_hash import hash_keys
+from etl.state.key_hash import hash_keys, order_of
 from etl.state.merging import fitted
 from etl.state.segment import GONE, HASH, Encoded, encode_segment
 from etl.state.version import Part, Snapshot, TableVersion
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 def encode_change(layout: TableLayout, change: StateChange, hash_bits: int) -> Encoded | None:
     """Return the file of what is put and removed, None for nothing: tombstones stand for what leaves by its key."""
-    import numpy as np
     import polars as pl
 
     frames = [frame for frame in (_put(layout, change), _removed(layout, change)) if frame is not None]
@@ -25,8 +24,8 @@ def encode_change(layout: TableLayout, change: StateChange, hash_bits: int) -> E
         return None
     frame = pl.concat(frames)
     hashes = hash_keys(frame, list(layout.keys), hash_bits)
-    order = np.argsort(hashes)
-    return encode_segment(frame.insert_column(0, pl.Series(HASH, hashes))[order], layout.expires)
+    order = order_of(hashes)
+    return encode_segment(frame.insert_column(0, pl.Series(HASH, hashes))[order], layout.expires, is_indexed=False)
 
 
 def _put(layout: TableLayout, change: StateChange) -> pl.DataFrame | None:

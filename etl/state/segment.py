@@ -46,13 +46,17 @@ def digest(content: bytes | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()[:32]
 
 
-def encode_segment(frame: pl.DataFrame, expires: str | None) -> Encoded:
-    """Return the file of rows that are sorted by ``HASH`` and have ``GONE``, and what is in it."""
+def encode_segment(frame: pl.DataFrame, expires: str | None, *, is_indexed: bool = True) -> Encoded:
+    """Return the file of rows that are sorted by ``HASH`` and have ``GONE``, and what is in it.
+
+    ``is_indexed`` adds ``BY_TIME`` where rows expire: for files that are read more often than written.
+    """
     puts = frame.height - int(frame.get_column(GONE).sum())
     min_us = max_us = None
     if expires is not None:
         times = frame.get_column(expires).dt.epoch("us")
-        frame = frame.with_columns(times.arg_sort(nulls_last=True).alias(BY_TIME))
+        if is_indexed:
+            frame = frame.with_columns(times.arg_sort(nulls_last=True).alias(BY_TIME))
         min_us = times.min()
         max_us = times.max() if times.null_count() == frame.height - puts else None
     return Encoded(_to_ipc(frame.rechunk()), frame.height, puts, _integer(min_us), _integer(max_us))
@@ -118,6 +122,10 @@ class Segment:
 
         times = self._batch.column(expires)
         values = np.frombuffer(times.buffers()[1], np.int64)[times.offset : times.offset + len(times)]
+        if BY_TIME not in self.columns:
+            is_after = values > (-(2**63) if after_us is None else after_us)
+            is_valid = times.is_valid().to_numpy(zero_copy_only=False)
+            return np.flatnonzero(is_after & (values <= upto_us) & is_valid)
         order = self._batch.column(BY_TIME).to_numpy()[: len(times) - times.null_count]
         begin = 0 if after_us is None else bisect_right(order, after_us, key=values.__getitem__)
         end = bisect_right(order, upto_us, key=values.__getitem__)

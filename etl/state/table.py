@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from etl.state.contract import TableLayout
-from etl.state.key_hash import hash_keys
+from etl.state.key_hash import hash_keys, order_of
 from etl.state.limits import Limits
 from etl.state.merging import alive, firsts, fitted, newest, same
 from etl.state.overlay import Hits, Overlay, matching_rows
@@ -92,7 +92,7 @@ class StoredTable:
         names = list(self.layout.keys)
         keys = fitted(keys, self.layout.keys)
         hashes = hash_keys(keys, names, self.shelf.limits.hash_bits)
-        order = np.argsort(hashes)
+        order = order_of(hashes)
         hashes = hashes[order]
         is_first = firsts(keys, names, order, hashes)
         order, hashes = order[is_first], hashes[is_first]

@@ -47,12 +47,12 @@ class Keeper:
         changes = {"t": StateChange(**change)} if change else {}
         return self.store.stage(len(self.refs), attempt, self.open(), changes)
 
-    def put(self, rows: Mapping[str, Any]) -> None:
+    def put(self, rows: Mapping[Any, Any]) -> None:
         columns = self.layout.columns
         frame = pl.DataFrame({"k": list(rows), next(iter(self.layout.values)): list(rows.values())}, schema=columns)
         self.refs.append(self.stage(put=frame))
 
-    def rows(self, layout: TableLayout | None = None) -> dict[str, Any]:
+    def rows(self, layout: TableLayout | None = None) -> dict[Any, Any]:
         frames = self.open(layout).tables["t"].scan()
         return {row[0]: row[1] for frame in frames for row in frame.sort("k").iter_rows()}
 
@@ -150,7 +150,7 @@ def test_types_that_became_wider_find_the_rows_of_the_narrow_ones(tmp_path: Path
     narrow = TableLayout({"k": pl.Int8()}, {"v": pl.Float32()})
     wide = TableLayout({"k": pl.Int64()}, {"v": pl.Float64()})
     keeper = Keeper(local(tmp_path), narrow)
-    keeper.put({1: 0.5, 2: 1.5})  # type: ignore[dict-item]
+    keeper.put({1: 0.5, 2: 1.5})
     state = keeper.open(wide)
     found = state.tables["t"].lookup(pl.DataFrame({"k": [2, 2**40]}))
     assert found.rows() == [(2, 1.5)]
