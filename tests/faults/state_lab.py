@@ -44,14 +44,61 @@ source:
 transforms:
   - watermark: {column: ts, delay: 10m}
 """
+SOURCES = """
+version: 1
+name: events
+sources:
+  events:
+    type: files
+    path: in/*.ndjson
+    format: ndjson
+    order: name
+    batch: {max_files: 1}
+    schema: {user: string, ts: timestamp(UTC), amount: float64}
+    transforms: [{watermark: {column: ts, delay: 10m}}]
+  refunds:
+    type: files
+    path: refunds/*.ndjson
+    format: ndjson
+    order: name
+    batch: {max_files: 1}
+    schema: {user: string, paid_at: timestamp(UTC)}
+    transforms: [{watermark: {column: paid_at, delay: 10m}}]
+"""
 SINK = """
 sink: {type: delta, table: t.events}
 """
-TRANSFORMS = {
-    "deduplicate": "  - deduplicate: {keys: [user, ts]}\n",
-    "last": "  - deduplicate: {keys: [user], keep: last, within: 5m}\n",
-    "stateful": "  - stateful: {python: users:spent, keys: [user], state_schema: {total: float64}, timeout: 20m}\n",
+MERGE = """
+sink: {type: delta, table: t.events, write_mode: merge, primary_key: [%s]}
+"""
+WINDOW = "window: {column: ts, every: 15m}"
+AGGREGATE = "aggregate: {n: COUNT(*), total: SUM(amount), last: LAST(amount), seen: COUNT(DISTINCT amount)}"
+PIPELINES = {
+    "deduplicate": SOURCE + "  - deduplicate: {keys: [user, ts]}\n" + SINK,
+    "last": SOURCE + "  - deduplicate: {keys: [user], keep: last, within: 5m}\n" + SINK,
+    "stateful": SOURCE
+    + "  - stateful: {python: users:spent, keys: [user], state_schema: {total: float64}, timeout: 20m}\n"
+    + SINK,
+    "windows": SOURCE + f"  - group_by: {{by: [user], {WINDOW}, {AGGREGATE}}}\n" + SINK,
+    "sessions": SOURCE
+    + f"  - group_by: {{by: [user], window: {{column: ts, session_gap: 10m}}, {AGGREGATE}}}\n"
+    + SINK,
+    "updates": SOURCE
+    + f"  - group_by: {{by: [user], {AGGREGATE}, emit: updates}}\n"
+    + "  - group_by: {by: {is_many: n > 2}, aggregate: {users: COUNT(*), total: SUM(total)}}\n"
+    + MERGE % "is_many",
+    "chain": SOURCE
+    + "  - deduplicate: {keys: [user, ts]}\n"
+    + f"  - group_by: {{by: [user], {WINDOW}, {AGGREGATE}}}\n"
+    + "  - group_by: {by: [], window: {column: window_start, every: 1h}, aggregate: {n: SUM(n)}}\n"
+    + SINK,
+    "join": SOURCES
+    + "transforms:\n"
+    + "  - join_stream: {with: refunds, on: [user], how: full, within: {column: ts, other: paid_at, after: 20m}}\n"
+    + SINK,
 }
+"""What each pipeline file says."""
+
 FUNCTION = """
 import polars as pl
 
@@ -68,9 +115,13 @@ def lay_out(folder: Path, pipeline: str) -> Path:
     (folder / "in").mkdir()
     (folder / "transforms").mkdir()
     (folder / "transforms" / "users.py").write_text(FUNCTION)
-    (folder / "pipelines" / "events.yml").write_text(SOURCE + TRANSFORMS[pipeline] + SINK)
+    (folder / "refunds").mkdir()
+    (folder / "pipelines" / "events.yml").write_text(PIPELINES[pipeline])
     for number, rows in enumerate(EVENTS):
-        (folder / "in" / f"{number}.ndjson").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        lines = [json.dumps(row) + "\n" for row in rows]
+        (folder / "in" / f"{number}.ndjson").write_text("".join(lines))
+        refunds = [json.dumps({"user": row["user"], "paid_at": row["ts"]}) + "\n" for row in rows[:2]]
+        (folder / "refunds" / f"{number}.ndjson").write_text("".join(refunds))
     return folder
 
 
