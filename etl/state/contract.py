@@ -18,7 +18,8 @@ class TableLayout:
 
     Rows are found by all of ``keys``; those and ``part`` together make a row unique (``part`` is empty where a key has
     one row). ``expires`` names the column (``Datetime("us", "UTC")``, among ``values``; null never expires) by which
-    rows leave; ``bucket_us`` is the width of the time partitions, chosen so that some tens of them are alive.
+    rows leave. ``bucket_us`` says how near moments are that a store may treat as one, chosen so that some tens of
+    them are alive; ``etl.state.store`` has no need of it: its files know their own first and last moment.
     """
 
     keys: Mapping[str, pl.DataType]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections import OrderedDict
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -12,13 +11,15 @@ from etl.state.segment import Segment, digest
 from etl.state.version import StateFile
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from etl.storage import Storage
 
 RESTORE = (
     "restore the checkpoint folder from a copy, or run `etl run NAME --full-refresh`, which builds state and table anew"
 )
-_MAX_OPEN = 400
-"""A mapped file costs a descriptor, of which a process has often a thousand."""
+_MAX_OPEN = 10_000
+"""A process may map some sixty thousand files."""
 
 
 class DamagedFileError(StateError):
@@ -87,12 +88,11 @@ class SegmentCache:
         self._verified.add(file.path)
         return content
 
-    def _read(self, path: str) -> bytes | mmap.mmap:
+    def _read(self, path: str) -> bytes | pa.Buffer:
         """Return the bytes of a file. Raises FileNotFoundError."""
+        import pyarrow as pa
+
         if not self._storage.is_local:
             return self._storage.read(path)
-        with self._storage.open(path) as file:
-            try:
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            except ValueError:  # an empty file cannot be mapped
-                return b""
+        with pa.memory_map(f"{self._storage.url}/{path}") as file:  # what it has mapped outlives it
+            return file.read_buffer()
