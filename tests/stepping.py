@@ -6,7 +6,7 @@ Every step of every batch is checked on the way: announced columns, keys put onc
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +19,7 @@ from etl.model import CHANGE, BatchPlan
 from etl.state.plain import PlainTable
 from etl.transforms.contract import Moment, Stepped
 from etl.transforms.watermark import event_micros
-from etl.watermark import Rule, Watermarks, advance, to_text
+from etl.watermark import Rule, Watermarks, advance, earlier, to_text
 
 Batch = pl.DataFrame | tuple[pl.DataFrame, ...]
 State = dict[str, PlainTable]
@@ -135,16 +135,25 @@ def _batch(
     def after() -> Watermarks:
         return advance(before, seen, rules, plan.batch_at)
 
-    moment = Moment(plan, before.at_us, lambda: after().at_us, has_watermark=clock is not None)
-    read, found = sum(frame.height for frame in inputs), []
+    read, found, behind_us = sum(frame.height for frame in inputs), [], 0
     for step, state in zip(steps, states, strict=True):
+        moment = _moment(plan, clock, before, after, behind_us)
         stepped = step.step(rows, state, moment, tally)
+        behind_us += getattr(step, "behind_us", 0)
         found.append(after_batch(state, stepped))
         rows = (stepped.rows.lazy(),)
     counts = Counter({**tally.counts(), "read": read, "written": stepped.rows.height})
     arrived = counts["read"] + counts["added"]
     assert arrived == sum(counts[fate] for fate in ("written", "filtered", "deduplicated", "late", "folded")), counts
     return _Outcome(stepped.rows, found, after(), {k: v for k, v in counts.items() if v}, tally.late.take())
+
+
+def _moment(
+    plan: BatchPlan, clock: Clock | None, before: Watermarks, after: Callable[[], Watermarks], behind_us: int
+) -> Moment:
+    """Return what a step knows of time: its watermark is as much earlier as its input may lie behind that."""
+    before_us = earlier(before.at_us, behind_us)
+    return Moment(plan, before_us, lambda: earlier(after().at_us, behind_us), has_watermark=clock is not None)
 
 
 def _seen(frame: pl.DataFrame, place: str, clock: Clock | None, seen: dict[str, int]) -> pl.LazyFrame:

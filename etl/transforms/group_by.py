@@ -24,7 +24,7 @@ from etl.transforms.group_by_sessions import SessionFold
 from etl.transforms.group_by_shape import Shape
 from etl.transforms.ordering import row_order
 from etl.transforms.sessions import SESSION, Sessions
-from etl.transforms.windows import AT, END, START
+from etl.transforms.windows import AT, END, START, Window
 
 if TYPE_CHECKING:
     import polars as pl
@@ -59,6 +59,24 @@ class GroupBy:
         self._is_whole = site.is_whole
         self._keys: list[str] | None = None
         self._made: tuple[pl.Schema, Folding] | None = None
+
+    @property
+    def behind_us(self) -> int:
+        """How far behind the watermark a row of its result may lie: a window comes out at its end, not at its start.
+
+        The start of a session has no bound.
+        """
+        return self._window.period_us if self._is_closing and isinstance(self._window, Window) else 0
+
+    def warnings(self) -> list[str]:
+        """Return what people should know of its state."""
+        if self._is_closing or not (self._by or self._window):
+            return []
+        what = f"every group of {', '.join(self._by)}" if self._window is None else "every window"
+        told = f"{self._where}: remembers {what} for ever, its state grows with each new one"
+        if self._window is None or self._is_whole:
+            return [told]
+        return [f"{told}; behind a `watermark` a window leaves it when it is over"]
 
     def take_keys(self, keys: list[str]) -> None:
         """Take note of what makes a row of a changing input unique; called before ``output_schema``."""

@@ -179,21 +179,29 @@ def test_groups_without_a_window_are_what_one_query_makes_of_all_rows(
     assert_same(whole.emitted[-1], found)
 
 
-CHAINS = [(kind, first) for kind in ("tumbling", "sliding", "session") for first in ("final", "updates")]
+CHAINS = [
+    ("tumbling", "final", "window_start"),
+    ("tumbling", "updates", "window_start"),
+    ("sliding", "final", "window_start"),
+    ("sliding", "updates", "window_end"),
+    ("uneven", "updates", "window_start"),
+    ("session", "final", "window_end"),
+]
 
 
 @pytest.mark.parametrize("emit", ["final", "updates"])
-@pytest.mark.parametrize(("kind", "first"), [chain for chain in CHAINS if chain != ("session", "updates")])
+@pytest.mark.parametrize("chain", CHAINS, ids="-".join)
 @given(rows=histories, places=cuts, delay=delays)
 @settings(max_examples=8, deadline=None)
 def test_two_in_a_row_are_what_two_queries_make(
-    kind: str, first: str, emit: str, rows: list[tuple[Any, ...]], places: list[int], delay: int
+    chain: tuple[str, str, str], emit: str, rows: list[tuple[Any, ...]], places: list[int], delay: int
 ) -> None:
+    kind, first, column = chain
     window, windowed = WINDOWS[kind]
     value = {"by": ["k"], "window": {"column": "ts", **window}, "aggregate": {"n": "COUNT(*)", "s": "SUM(x)"}}
     more = {
         "by": {"big": "n > 2"},
-        "window": {"column": "window_end", "every": "20m"},
+        "window": {"column": column, "every": "13m"},
         "aggregate": {"groups": "COUNT(*)", "all": "SUM(n)", "most": "MAX(s)", "keys": "ARRAY_AGG(k)"},
         "emit": emit,
     }
@@ -203,22 +211,25 @@ def test_two_in_a_row_are_what_two_queries_make(
 
     found = walked.rows() if emit == "final" else walked.result(["big", "window_start", "window_end"])
     watermark = walked.watermarks[-1]
-    upto = f"make_timestamp({watermark})" if watermark is not None else "TIMESTAMP '1900-01-01'"
-    is_over = f"WHERE window_end <= {upto}"
+    first_over, is_over = (
+        f"WHERE window_end <= make_timestamp({watermark if watermark is not None else -(2**50)} - {behind_us})"
+        for behind_us in (0, steps[0].behind_us)
+    )
     query = f"""
       {windowed}, one AS (
         SELECT k, window_start, window_end, COUNT(*) AS n, CAST(SUM(x) AS BIGINT) AS s FROM windowed GROUP BY ALL
       ), two AS (
         SELECT n > 2 AS big,
-          time_bucket(INTERVAL 20 MINUTE, window_end, TIMESTAMP '2024-03-05') AS window_start, k, n, s
-        FROM one {is_over if first == "final" else ""}
+          time_bucket(INTERVAL 13 MINUTE, {column}, TIMESTAMP '1970-01-01') AS window_start, k, n, s
+        FROM one {first_over if first == "final" else ""}
       ), three AS (
-        SELECT big, window_start, window_start + INTERVAL 20 MINUTE AS window_end, COUNT(*) AS groups,
+        SELECT big, window_start, window_start + INTERVAL 13 MINUTE AS window_end, COUNT(*) AS groups,
           CAST(SUM(n) AS BIGINT) AS "all", MAX(s) AS most, list_sort(ARRAY_AGG(k), 'ASC', 'NULLS FIRST') AS keys
         FROM two GROUP BY ALL
       )
       SELECT * FROM three {is_over if emit == "final" else ""}
     """
+    assert all("_source_offset" in late.columns for late in walked.late), "late behind the first"
     expected = ask(on_time(frame, walked).drop_nulls("ts"), query, found.schema)
     keys = pl.col("keys").list.sort()  # rows of one time have no other order than their value
     assert_same(found.with_columns(keys), expected.with_columns(keys))

@@ -175,6 +175,40 @@ def test_an_aggregate_that_was_added_starts_empty() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("window", "site", "behind_us"),
+    [
+        ({"every": "5m", "period": "15m"}, {"has_watermark": True}, 900_000_000),
+        ({"every": "5m"}, {}, 0),
+        ({"session_gap": "5m"}, {"has_watermark": True}, 0),
+        (None, {"has_watermark": True}, 0),
+    ],
+)
+def test_a_window_comes_out_as_far_behind_its_start_as_it_is_long(
+    window: dict[str, str] | None, site: dict[str, Any], behind_us: int
+) -> None:
+    value = {"aggregate": COUNT, "window": window and {"column": "at", **window}}
+
+    assert step_of(value, **site).behind_us == behind_us
+
+
+@pytest.mark.parametrize(
+    ("value", "site", "warning"),
+    [
+        ({"by": ["user", "x"]}, {"has_watermark": True}, "remembers every group of user, x for ever"),
+        ({"window": WINDOW, "aggregate": COUNT}, {}, "a window leaves it when it is over"),
+        ({"window": WINDOW, "aggregate": COUNT}, {"has_watermark": True, "is_whole": True}, "remembers every window"),
+        ({"window": WINDOW, "aggregate": COUNT}, {"has_watermark": True}, ""),
+        ({"aggregate": COUNT}, {}, ""),
+    ],
+)
+def test_state_that_grows_for_ever_is_told(value: dict[str, Any], site: dict[str, Any], warning: str) -> None:
+    found = "".join(step_of(value, **site).warnings())
+
+    assert warning in found
+    assert bool(found) == bool(warning)
+
+
 def test_the_whole_result_is_given_with_every_batch_and_windows_stay() -> None:
     step = step_of({"window": WINDOW, "aggregate": COUNT}, is_whole=True, has_watermark=True)
 
