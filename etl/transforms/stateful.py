@@ -111,6 +111,16 @@ class KeyedFunction:
             )
 
     @property
+    def has_timeouts(self) -> bool:
+        """Whether the clock of batches alone may make it give something."""
+        return self._timeout_us is not None and not self._is_by_event_time
+
+    @property
+    def behind_us(self) -> int:
+        """How far behind the watermark the newest row of a key lies, at most, when its state expires."""
+        return cast("int", self._timeout_us) if self._is_by_event_time else 0
+
+    @property
     def _is_by_event_time(self) -> bool:
         return self._timeout_us is not None and self._options.timeout_by == "event_time"
 
@@ -231,7 +241,7 @@ class KeyedFunction:
 
     def next_due_us(self, state: State, moment: Moment) -> int | None:
         """Return when the next key is due, where timeouts go by the clock."""
-        if self._timeout_us is None or self._is_by_event_time:
+        if not self.has_timeouts:
             return None
         table: StateTable = state[TABLE]
         first_us = micros(moment.plan.batch_at)

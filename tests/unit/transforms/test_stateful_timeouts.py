@@ -153,6 +153,22 @@ def test_event_time_makes_no_batch_without_rows_due(tmp_path: Path) -> None:
     assert due_of(step_in(tmp_path, SESSIONS), PlainTable(step.layouts(rows().schema)["state"])._frame) is None
 
 
+@pytest.mark.parametrize(
+    ("options", "has_timeouts", "behind_us"),
+    [
+        ({}, False, 0),
+        ({"timeout": "10m"}, False, 600_000_000),
+        ({"timeout": "10m", "timeout_by": "processing_time"}, True, 0),
+    ],
+)
+def test_a_timeout_tells_what_the_clock_may_bring_and_how_late(
+    tmp_path: Path, options: dict[str, str], has_timeouts: bool, behind_us: int
+) -> None:
+    step = step_in(tmp_path, SESSIONS, TIMED, **options)
+
+    assert (step.has_timeouts, step.behind_us) == (has_timeouts, behind_us)
+
+
 def test_state_from_before_there_was_a_timeout_expires_after_its_next_rows(tmp_path: Path) -> None:
     step = step_in(tmp_path, SESSIONS, TIMED, timeout="10m")
     layout = step.layouts(rows().schema)["state"]
