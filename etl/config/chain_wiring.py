@@ -25,7 +25,7 @@ from etl.transforms.watermark import Watermark
 def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[tuple[Any, ...], list[tuple[Any, ...]]]:
     """Return the transforms that the main rows pass through, and the own ones of each source, the main one first."""
     names = [source.name for source in spec.sources]
-    scope = Scope((names[0],), tuple(names[1:]))
+    scope = Scope((names[0],), tuple(names[1:]), is_whole=True)  # which refuses least: it asks for no keys
     stateful = [step.index for step in spec.transforms if _remembers(step, scope)]
     chains = _Chains(spec, project.folder, max(stateful, default=-1) if _is_whole(spec) else -1)
     own = [chains.wired(source.transforms, is_main=source is spec.source) for source in spec.sources]
