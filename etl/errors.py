@@ -4,6 +4,7 @@
 
     EtlError                  message, where, hint
     ├── ConfigError           the project or a pipeline file is wrong (exit code 2)
+    │   └── MissingTableError     a static table that does not exist
     ├── TransientError        a retry may cure it
     │   ├── TableMovedError       another writer changed files that a batch rewrites
     │   └── UnknownOutcomeError   a write may or may not have landed, and cannot be read back
@@ -21,6 +22,7 @@
     │   ├── SchemaDriftError      input has columns that the schema lacks
     │   └── RowError              a row does not fit; names file, row and reason
     ├── TransformError        an expression or a function failed
+    │   └── PinChangedError       a static table is no longer to be had as the plan pins it
     ├── QuarantineError       a batch with more rejected rows than it may have
     ├── SinkError             a table cannot take the batch
     └── BalanceError          the rows of a batch do not add up
@@ -54,6 +56,14 @@ class ConfigError(EtlError):
     """A fault in ``etl.yml``, a pipeline file or an argument."""
 
     exit_code = 2
+
+
+class MissingTableError(ConfigError):
+    """A static table that does not exist, or not yet: ``url`` is where it would be."""
+
+    def __init__(self, url: str, message: str, *, where: str = "", hint: str = "") -> None:
+        super().__init__(message, where=where, hint=hint)
+        self.url = url
 
 
 class TransientError(EtlError):
@@ -152,6 +162,10 @@ class RowError(SourceError):
 
 class TransformError(EtlError):
     """An expression or a function that failed on real rows."""
+
+
+class PinChangedError(TransformError):
+    """A static table that can no longer be read as the plan pins it; its version is pinned anew where that may be."""
 
 
 class QuarantineError(EtlError):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from etl.errors import SourceError
+from etl.errors import PinChangedError, SourceError
 from etl.intake import as_planned, can_do_without, is_known, known_at, refreshed
 from etl.model import BatchPlan, Json, PlannedInput, Span
+from etl.pinning import pins_of
 from etl.resumption import newest_of
 from etl.schema_contract import Survey
 from etl.widening import carried_on
@@ -150,8 +151,10 @@ class Inlets:
         for _, source, planned in self._taking_part(plan):
             source.accept(plan.batch_id, planned)
 
-    def refreshed(self, plan: BatchPlan, cause: SourceChangedError) -> BatchPlan:
-        """Return a plan with the units as they are now, of the sources whose units changed. Raises SourceError."""
+    def refreshed(self, plan: BatchPlan, cause: SourceChangedError | PinChangedError) -> BatchPlan:
+        """Return a plan with what changed as it is now, units or static tables. Raises SourceError, ConfigError."""
+        if isinstance(cause, PinChangedError):
+            return replace(plan, pins=pins_of(self._flow))
         return replace(plan, inputs=refreshed(self._flow, plan.inputs, cause))
 
     def replanned(self, plan: BatchPlan) -> BatchPlan:
@@ -162,6 +165,7 @@ class Inlets:
         return replace(
             plan,
             inputs={**plan.inputs, **added},
+            pins=pins_of(self._flow),
             schemas={**plan.schemas, **schemas["schemas"]},
             wide={**plan.wide, **schemas["wide"]},
         )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from etl.chains import clock_rules, stateful_steps
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
-from etl.errors import EtlError, FencedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.errors import EtlError, FencedError, PinChangedError, RecordExistsError, SourceChangedError, TableMovedError
 from etl.flow import Flow
 from etl.inlets import Inlets
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput
+from etl.pinning import pins_of
 from etl.progress import Stopwatch
 from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, newest_manifests, restore_sources, take_stock
@@ -140,6 +141,7 @@ class Runner:
             watermark=to_text(self._watermarks.at_us),
             clocks=clocks_to_json(self._watermarks.clocks),
             **self._inlets.planned_schemas(),
+            pins=pins_of(self._flow),
         )
 
     def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
@@ -208,7 +210,7 @@ class Runner:
         while True:
             try:
                 staged = stage_batch(self._flow, plan, self._seam.new_id, self._states)
-            except SourceChangedError as exc:
+            except (SourceChangedError, PinChangedError) as exc:
                 self._has_stray_files = True
                 if amendments == _MAX_AMENDMENTS:
                     raise

@@ -36,6 +36,7 @@ RANKS = {
     6: (
         "flow",
         "chains",
+        "pinning",
         "execution",
         "flow_schema",
         "states",

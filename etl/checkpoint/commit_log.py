@@ -13,6 +13,7 @@ from etl.errors import RecordExistsError
 from etl.model import BatchPlan, BatchResult, Json, Manifest, as_fields
 
 _MAX_LISTED_UNITS = 100
+_MAX_PINS_TEXT = 10_000
 _AGAIN = "again"
 
 
@@ -80,7 +81,16 @@ def commit_info(name: str, identity: str, plan: BatchPlan, manifest: Manifest) -
         "etl.offsets": json.dumps(offsets, ensure_ascii=False, separators=(",", ":")),
         "etl.rows": json.dumps(dict(manifest.rows), separators=(",", ":")),
         "etl.definition": plan.definition,
+        **({"etl.pins": json.dumps(_brief_pins(plan), separators=(",", ":"))} if plan.pins else {}),
     }
+
+
+def _brief_pins(plan: BatchPlan) -> Json:
+    """Return the pins, or where they list many files their digest and the plan record that has them."""
+    text = json.dumps(dict(plan.pins), ensure_ascii=False, sort_keys=True)
+    if len(text) <= _MAX_PINS_TEXT:
+        return dict(plan.pins)
+    return {"digest": _digest(text), "plan": f"offsets/{plan.batch_id:010d}.json"}
 
 
 def _brief(units: dict[str, Any], batch_id: int) -> Json:
@@ -92,5 +102,8 @@ def _brief(units: dict[str, Any], batch_id: int) -> Json:
     if count <= _MAX_LISTED_UNITS:
         return units
     text = json.dumps(units, ensure_ascii=False, sort_keys=True)
-    digest = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-    return {"count": count, "digest": digest, "plan": f"offsets/{batch_id:010d}.json"}
+    return {"count": count, "digest": _digest(text), "plan": f"offsets/{batch_id:010d}.json"}
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -40,6 +40,7 @@ def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
         "watermark": plan.watermark,
         **resolution,
         **({"clocks": dict(plan.clocks)} if plan.clocks else {}),
+        **({"pins": dict(plan.pins)} if plan.pins else {}),
         "inputs": {
             name: {
                 "start": planned.span.start,
@@ -82,4 +83,5 @@ def plan_from_json(batch_id: int, body: dict[str, Any]) -> BatchPlan:
         wide={name: part.get("wide", []) for name, part in inputs.items()},
         resolution=body.get("resolution"),
         clocks=body.get("clocks", {}),
+        pins=body.get("pins", {}),
     )

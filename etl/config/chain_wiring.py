@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from etl.config.building import built, fault_at
@@ -27,7 +26,7 @@ def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[tuple[Any, ..
     names = [source.name for source in spec.sources]
     scope = Scope((names[0],), tuple(names[1:]), is_whole=True)  # which refuses least: it asks for no keys
     stateful = [step.index for step in spec.transforms if _remembers(step, scope)]
-    chains = _Chains(spec, project.folder, max(stateful, default=-1) if _is_whole(spec) else -1)
+    chains = _Chains(spec, project, max(stateful, default=-1) if _is_whole(spec) else -1)
     own = [chains.wired(source.transforms, is_main=source is spec.source) for source in spec.sources]
     chains.clocks = {source.name: _clocks(made) for source, made in zip(spec.sources, own, strict=True)}
     return chains.wired(spec.transforms, own[0], is_main=True), own
@@ -41,7 +40,7 @@ class _Chains:
     """
 
     spec: PipelineSpec
-    folder: Path
+    project: Project
     whole: int
     clocks: Mapping[str, list[str]] = field(default_factory=dict)
 
@@ -58,13 +57,14 @@ class _Chains:
             taken += [column for name in names_taken(step, self.beside) for column in self.clocks.get(name, ())]
             clocks = [*taken, *_clocks(made)]
             site = TransformSite(
-                self.folder,
+                self.project.folder,
                 step.index,
                 step.source,
                 has_watermark=bool(clocks),
                 is_whole=not step.source and step.index == self.whole,
                 time_column=clocks[-1] if clocks else "",
                 is_main=is_main,
+                project=self.project,
             )
             made += self._made(step, site)
         return tuple(made)

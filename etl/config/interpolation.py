@@ -14,6 +14,10 @@ from etl.secrets import SHORTEST_SECRET, has_password, register_secret
 
 _REFERENCE = re.compile(r"\$?\$\{[^}]*\}?")
 _VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::-(.*))?", re.DOTALL)
+_PASSWORD = re.compile(r"[^:/]*://[^/@]*:([^/@]*)@")
+_DATABASE_URL = "url"
+"""The key of the URL of a database: the one place where a URL may hold a password, if that is a secret."""
+
 _SECRET = re.compile(r"secret:([A-Za-z0-9_-]+)")
 
 
@@ -60,10 +64,22 @@ def _substituted(document: Document, surroundings: Surroundings, text: str, loca
             return reference
 
     result = _REFERENCE.sub(replacement, text)
-    if has_password(result):
-        document.fault(location, "a URL with user:password@; give the password under storage: as ${secret:name}")
+    if has_password(result) and not _is_secret_url(location, text):
+        document.fault(location, f"a URL with user:password@; {_advice(location)}")
         register_secret(result)
     return result
+
+
+def _is_secret_url(location: Location, text: str) -> bool:
+    """Tell whether a text is the URL of a database whose password is written nowhere but in a secret."""
+    written = _PASSWORD.match(_REFERENCE.sub(lambda found: "" if found[0].startswith("${secret:") else "?", text))
+    return location[-1:] == (_DATABASE_URL,) and "${secret:" in text and (written is None or not written[1])
+
+
+def _advice(location: Location) -> str:
+    if location[-1:] == (_DATABASE_URL,):
+        return "write the password, or the whole URL, as ${secret:name}"
+    return "give the password under storage: as ${secret:name}"
 
 
 def _value(document: Document, surroundings: Surroundings, reference: str) -> str:

@@ -35,7 +35,8 @@ def _needs(spec: PipelineSpec, specs: Sequence[PipelineSpec]) -> list[str]:
 
 
 def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
-    return _reads(spec, other.sink.url) or _reads(spec, other.sink.quarantine_url)
+    tables = (other.sink.url, other.sink.quarantine_url)
+    return any(_reads(spec, url) or _joins(spec, url) for url in tables)
 
 
 def _reads(spec: PipelineSpec, folder: str) -> bool:
@@ -44,6 +45,11 @@ def _reads(spec: PipelineSpec, folder: str) -> bool:
 
 def _may_read(source: SourceSpec, folder: str) -> bool:
     return any(overlaps(pattern, folder) for pattern in source.reads)
+
+
+def _joins(spec: PipelineSpec, folder: str) -> list[Location]:
+    """Return the places of the transforms that join a table in ``folder``."""
+    return [location for location, url in spec.joins if overlaps(url, folder)]
 
 
 def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
@@ -57,12 +63,21 @@ def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
         elif _may_read(source, spec.sink.quarantine_url):
             message = f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back"
             _fault(spec, source.location, message)
+    for url, name in ((spec.sink.url, spec.sink.table), (spec.sink.quarantine_url, spec.sink.quarantine)):
+        _check_joined(spec, url, f"joins a table of its own ({name}): what a row finds would depend on the batches")
+    _check_joined(spec, checkpoints, f"joins the lake's checkpoints ({CHECKPOINTS})")
     if _overlay(spec.sink.url, checkpoints):
         _fault(spec, ("sink",), f"writes over the lake's checkpoints ({CHECKPOINTS})")
     elif _overlay(spec.sink.quarantine_url, checkpoints):
         _fault(spec, ("quarantine",), f"writes over the lake's checkpoints ({CHECKPOINTS})")
     if _overlay(spec.sink.quarantine_url, spec.sink.url):
         _fault(spec, ("quarantine",), f"{spec.sink.quarantine} is not beside the sink's table {spec.sink.table}")
+
+
+def _check_joined(spec: PipelineSpec, folder: str, message: str) -> None:
+    """Note a transform that joins what lies in ``folder``."""
+    for location in _joins(spec, folder):
+        spec.document.fault(location, message, key=True)
 
 
 def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.config.blocks import read_transforms, typed_options
 from etl.config.explanation import Place, validate
-from etl.config.faults import reason
+from etl.config.faults import Location, reason
 from etl.config.source_blocks import SOURCE_NAME, check_taken, read_sources
 from etl.config.specification import (
     PipelineFile,
@@ -17,6 +17,7 @@ from etl.config.specification import (
     SinkCommon,
     SinkSpec,
     SourceSpec,
+    TransformSpec,
 )
 from etl.config.trials import read_trials
 from etl.config.yaml_reader import Document
@@ -50,6 +51,7 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
         () if fixed is None else fixed.tests,
         list(several) if isinstance(several, dict) and several else [SOURCE_NAME],
     )
+    joins = _joined_urls(document, [*(step for source in sources for step in source.transforms), *transforms], project)
     if document.faults or fixed is None or not sources or sink is None:
         return None
     return PipelineSpec(
@@ -60,6 +62,7 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
         path=path,
         description=fixed.description,
         trigger=fixed.trigger,
+        joins=joins,
         expect=tuple(fixed.expect),
         quarantine=fixed.quarantine,
         trials=trials,
@@ -132,3 +135,17 @@ def _sink(document: Document, content: object, quarantine: QuarantineOptions, pr
         return None
     late, late_url = f"{name}{LATE_SUFFIX}", f"{url}{LATE_SUFFIX}"
     return SinkSpec(common.type, options, name, url, side, side_url, late, late_url)
+
+
+def _joined_urls(
+    document: Document, transforms: Sequence[TransformSpec], project: Project
+) -> tuple[tuple[Location, str], ...]:
+    """Return what transforms read beside their rows (options with ``read_urls``), whole; a wrong name is noted."""
+    found: list[tuple[Location, str]] = []
+    for step in transforms:
+        try:
+            found += [(step.location, url) for url in getattr(step.options, "read_urls", lambda _: ())(project)]
+        except ConfigError as exc:
+            listed_at = (*step.location, "table")
+            document.fault(listed_at if listed_at in document.values else step.location, reason(exc))
+    return tuple(found)

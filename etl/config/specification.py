@@ -214,7 +214,8 @@ class SinkSpec:
 class PipelineSpec:
     """A pipeline file, read and validated. ``document`` knows the positions, for faults found later.
 
-    The first of the ``sources`` is the main one.
+    The first of the ``sources`` is the main one. ``joins`` are URLs and patterns of static tables, each with the place
+    of the transform that joins it.
     """
 
     name: str
@@ -224,6 +225,7 @@ class PipelineSpec:
     path: Path
     description: str = ""
     trigger: TriggerName = "available_now"
+    joins: tuple[tuple[Location, str], ...] = ()
     expect: tuple[ExpectationOptions, ...] = ()
     quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)
     trials: tuple[Trial, ...] = ()

@@ -12,6 +12,7 @@ from etl.errors import ConfigError, TransformError
 from etl.intake import first_rows
 from etl.model import ReadLimit
 from etl.operations.looking import look, upcoming, with_current
+from etl.pinning import pins_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,8 +57,9 @@ def preview(pipeline: Pipeline, seam: Seam, rows: int, at: str | None = None) ->
 
     def attempt(current: Mapping[str, PlannedInput]) -> tuple[pl.DataFrame, pl.DataFrame]:
         intake = sight.intake(current, seam.now())
+        plan = replace(intake.plan, pins=pins_of(flow))
         tally = Tally()
-        frame = _collect(first_rows(flow, intake.plan, intake.foreseen(), tally).head(rows), pipeline.name)
+        frame = _collect(first_rows(flow, plan, intake.foreseen(), tally).head(rows), pipeline.name)
         return frame, tally.rejected.take().sort("_source_file", "_source_offset", maintain_order=True)
 
     with ExitStack() as open_sources:

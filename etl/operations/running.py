@@ -101,7 +101,8 @@ def run_pipelines(workspace: Workspace, names: Sequence[str] | None, running: Ru
 
 
 def _reads(spec: PipelineSpec, other: PipelineSpec) -> bool:
-    return any(overlaps(pattern, other.sink.url) for pattern in spec.reads)
+    read = (*spec.reads, *(url for _, url in spec.joins))
+    return any(overlaps(pattern, other.sink.url) for pattern in read)
 
 
 def _run_spec(workspace: Workspace, spec: PipelineSpec, running: Running) -> Outcome:

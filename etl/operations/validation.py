@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.chains import stateful_steps
 from etl.config.faults import ConfigFaults, Fault
+from etl.config.lineage import overlaps
 from etl.config.wiring import check_plan, wire
-from etl.errors import EtlError, StorageError
+from etl.errors import EtlError, MissingTableError, StorageError
 from etl.operations.looking import Onlooker, look
 from etl.operations.planning import next_inputs
 
@@ -52,7 +54,13 @@ def validate(workspace: Workspace, names: Sequence[str] | None = None) -> list[V
 def _verdict(workspace: Workspace, spec: PipelineSpec) -> Verdict:
     pipeline = _wired(spec, workspace)
     schemas, note = _schemas(pipeline)
-    rows = check_plan(spec, pipeline, schemas)
+    try:
+        rows = check_plan(spec, pipeline, schemas)
+    except ConfigFaults as exc:
+        note = _why_unchecked(workspace, exc)
+        if not note:
+            raise
+        rows = None
     columns = None if rows is None else {name: str(dtype) for name, dtype in rows.items()}
     return Verdict(spec.name, spec.sink.table, len(spec.transforms), columns, note, _warnings(pipeline))
 
@@ -64,6 +72,19 @@ def _warnings(pipeline: Pipeline) -> tuple[str, ...]:
         warnings: Callable[[], list[str]] = getattr(step, "warnings", list)
         found += warnings()
     return tuple(found)
+
+
+def _why_unchecked(workspace: Workspace, faults: ConfigFaults) -> str:
+    """Return why columns cannot be known yet: a static table that another pipeline is to write; else nothing."""
+    cause: BaseException | None = faults
+    while cause is not None and not isinstance(cause, MissingTableError):
+        cause = cause.__cause__
+    if cause is None:
+        return ""
+    with suppress(ConfigFaults):
+        writer = next((spec.name for spec in workspace.specs() if overlaps(cause.url, spec.sink.url)), None)
+        return f"columns not checked: {cause.message} yet, {writer} writes it" if writer else ""
+    return ""
 
 
 def _wired(spec: PipelineSpec, workspace: Workspace) -> Pipeline:

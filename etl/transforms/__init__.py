@@ -20,11 +20,13 @@ TRANSFORMS = Registry(
         "sql": "etl.transforms.sql:Sql",
         "union": "etl.transforms.union:Union",
         "group_by": "etl.transforms.group_by:GroupBy",
+        "join": "etl.transforms.join:Join",
         "watermark": "etl.transforms.watermark:Watermark",
         "deduplicate": "etl.transforms.deduplicate:Deduplicate",
         "join_stream": "etl.transforms.join_stream:JoinStream",
         "stateful": "etl.transforms.stateful:KeyedFunction",
         "python": "etl.transforms.python:Python",
+        "map_batches": "etl.transforms.map_batches:MapBatches",
     }
 )
 """Key to class; each takes ``(options, site)`` and has its ``options_model``."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import polars as pl
 
     from etl.balance import Tally
-    from etl.model import BatchPlan
+    from etl.model import BatchPlan, Json
+    from etl.project import Project
     from etl.state.contract import Fingerprint, State, StateChange, TableLayout
 
 
@@ -24,6 +25,7 @@ class TransformSite:
     (``write_mode: overwrite``) and this is the last stateful transform. ``time_column`` is the column of the last
     watermark before it, empty where none. ``is_main``: the main rows pass through it, and no other source's. A
     transform that a query was planned onto has the ``key`` of the query, and the ``clause`` that it carries out.
+    ``project`` knows where tables are.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class TransformSite:
     is_main: bool = False
     key: str = ""
     clause: str = ""
+    project: Project | None = None
 
     def place(self, label: str) -> str:
         """Return the ``where`` of its errors.
@@ -119,6 +122,21 @@ class Combining(Protocol):
 
     def combine(self, rows: pl.LazyFrame, others: tuple[pl.LazyFrame, ...]) -> pl.LazyFrame:
         """Return the rows of all. *Repeat*: the same result."""
+
+
+@runtime_checkable
+class Pinned(Protocol):
+    """A transform that reads more than the rows of its batch: versions that the plan fixes."""
+
+    pin_id: str
+    """Its name among the pins of a plan; it stays the same as long as the pipeline file does."""
+
+    def pin(self) -> Json:
+        """Return what names the present version of all that it reads beside the rows. Called before a batch is planned.
+
+        ``apply`` then reads exactly what ``plan.pins[pin_id]`` names, at every attempt, or raises PinChangedError.
+        Raises ConfigError.
+        """
 
 
 class Stateful(Protocol):

@@ -36,6 +36,11 @@ class UserFunction:
         except Exception as exc:
             raise self.broken(TransformError, exc) from exc
 
+    def instantiate(self) -> None:
+        """Make the instance of a class, which is called from now on; a function stays as it is. *Repeat*: safe."""
+        if inspect.isclass(self._function):
+            self._function = self()
+
     def broken(self, kind: type[Error], exc: Exception) -> Error:
         """Return the error of a function that failed."""
         reason = exc.message if isinstance(exc, EtlError) else f"{type(exc).__name__}: {exc}".split("\n", 1)[0]

@@ -24,7 +24,7 @@ class PythonOptions(RootModel[str]):
     model_config = STRICT
 
 
-class _Difference:
+class Difference:
     """Rows that came out less rows that went in, of each file and of none, kept in the tally while they flow.
 
     What is more counts as ``added``, what is less as ``filtered``.
@@ -88,7 +88,7 @@ class Python:
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
         """Return what the function makes of ``rows``. Raises TransformError."""
         self.output_schema(rows.collect_schema())
-        difference = _Difference(tally)
+        difference = Difference(tally)
         taken = observed(rows, lambda frame: difference.see(frame, -1))
         return observed(self._call(taken), lambda frame: difference.see(frame, 1))
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from etl.balance import Tally, check_balance
 from etl.errors import ConfigError
 from etl.model import SYSTEM_COLUMNS, BatchPlan
 from etl.transforms import TRANSFORMS
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Pinned, TransformSite
 from tests.stepping import Clock, walk
 
 PLAN = BatchPlan(0, datetime(2024, 3, 5, tzinfo=UTC), {}, {}, "definition")
@@ -51,7 +52,15 @@ CASES: dict[str, list[Any]] = {
     ],
     "sql": ["SELECT * EXCLUDE (tags), id + 1 AS next FROM input WHERE id > 2 OR name IS NULL"],
     "watermark": [{"column": "on", "delay": "1d"}],
+    "join": [
+        {"path": "names.ndjson", "on": "name"},
+        {"path": "names.ndjson", "on": {"name": "name"}, "how": "inner", "columns": {"rank": "of"}},
+        {"path": "names.ndjson", "on": "name", "how": "semi"},
+        {"path": "names.ndjson", "on": ["name"], "how": "anti"},
+        {"path": "names.ndjson", "on": "name", "how": "asof", "asof": {"column": "id", "other": "rank"}},
+    ],
     "python": ["shop:cheap", "shop.deep.nested:twice"],
+    "map_batches": ["shop:first", {"function": "shop:Scorer", "max_rows": 1000}],
 }
 EVERY = [(key, value) for key, values in CASES.items() for value in values]
 every_transform = pytest.mark.parametrize(("key", "value"), EVERY, ids=[f"{key}-{value}" for key, value in EVERY])
@@ -104,7 +113,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     nested.mkdir(parents=True)
     (folder / "transforms" / "shop.py").write_text(
         "import polars as pl\n\ndef cheap(rows):\n    return rows.filter(pl.col('id') < 3)\n"
+        "def first(frame):\n    return frame.filter(pl.col('id') > 0).with_columns(n=pl.col('id') * 2)\n"
+        "class Scorer:\n    def __call__(self, frame):\n        return frame.with_columns(score=pl.col('id') / 2)\n"
     )
+    names = [{"name": "a", "rank": 0}, {"name": "a", "rank": 3}, {"name": "", "rank": -1}, {"name": None, "rank": 5}]
+    (folder / "names.ndjson").write_text("".join(json.dumps(row) + "\n" for row in names))
     (nested / "nested.py").write_text(
         "import polars as pl\n\ndef twice(rows):\n    return rows.with_columns('id', n=pl.lit([1, 2])).explode('n')\n"
     )
@@ -116,10 +129,14 @@ def made(key: str, value: object, folder: Path) -> Any:
     return kind(kind.options_model.model_validate(value), TransformSite(folder, 0))
 
 
+def plan_for(step: Any) -> BatchPlan:
+    return replace(PLAN, pins={step.pin_id: step.pin()}) if isinstance(step, Pinned) else PLAN
+
+
 def passed(step: Any, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     tally = Tally()
     tally.add("read", frame.height)
-    rows = step.apply(frame.lazy(), PLAN, tally).collect()
+    rows = step.apply(frame.lazy(), plan_for(step), tally).collect()
     tally.add("written", rows.height)
     return rows, tally.counts()
 
@@ -187,9 +204,9 @@ def test_the_counts_are_right_when_rows_stream_in_many_pieces(
     tally = Tally()
     tally.add("read", pieces)
 
-    made(key, value, project).apply(pl.scan_parquet(tmp_path / "in.parquet"), PLAN, tally).sink_parquet(
-        tmp_path / "out.parquet"
-    )
+    step = made(key, value, project)
+
+    step.apply(pl.scan_parquet(tmp_path / "in.parquet"), plan_for(step), tally).sink_parquet(tmp_path / "out.parquet")
 
     tally.add("written", pl.scan_parquet(tmp_path / "out.parquet").select(pl.len()).collect().item())
     check_balance(tally.counts(), where=key)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,6 +127,32 @@ def test_commit_info_tells_which_offsets_made_the_version_and_is_all_text() -> N
         "etl.rows": '{"read":3,"written":3}',
         "etl.definition": "d1",
     }
+
+
+def test_a_plan_keeps_the_pins_of_static_tables(checkpoint: Checkpoint) -> None:
+    plan = replace(PLAN, batch_id=0, pins={"transforms[1].join": {"delta": "t-1", "version": 7}})
+    checkpoint.plans.add(plan, epoch=1, attempt="a1")
+
+    assert checkpoint.plans.read(0) == plan
+    assert body(checkpoint, "offsets/0000000000.json")["pins"] == {"transforms[1].join": {"delta": "t-1", "version": 7}}
+
+
+@pytest.mark.parametrize(
+    ("pins", "told"),
+    [
+        ({"join": {"delta": "t-1", "version": 7}}, {"join": {"delta": "t-1", "version": 7}}),
+        (
+            {"join": {"files": [[f"reference/{number:06}.csv", 9, "1.5"] for number in range(1000)]}},
+            {"digest": "e43c", "plan": "offsets/0000000003.json"},
+        ),
+    ],
+)
+def test_commit_info_tells_the_pins_or_the_plan_that_has_them(pins: Any, told: dict[str, Any]) -> None:
+    found = json.loads(str(commit_info("orders", "p-1", replace(PLAN, pins=pins), MANIFEST)["etl.pins"]))
+
+    if "digest" in told:
+        found["digest"] = found["digest"][:4]
+    assert found == told
 
 
 @pytest.mark.parametrize("count", [100, 101])

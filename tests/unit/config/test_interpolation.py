@@ -98,6 +98,33 @@ def test_a_url_with_a_password_is_noted_and_hidden() -> None:
     assert "zq8" not in mask(str(document.data))
 
 
+@pytest.mark.parametrize(
+    ("text", "is_noted"),
+    [
+        ("postgresql://me:${secret:word}@host/db", False),
+        ("${secret:whole}", False),
+        ("postgresql://${secret:word}:${secret:word}@host/db", False),
+        ("postgresql://me:zq87plain@host/db", True),
+        ("postgresql://me:${PLAIN}@host/db", True),
+        ("${WHOLE}", True),
+        ("postgresql://${secret:word}:zq87plain@host/db", True),
+        ("postgresql://me:zq87${secret:word}@host/db", True),
+    ],
+)
+def test_the_url_of_a_database_may_hold_a_password_that_is_a_secret(text: str, is_noted: bool) -> None:
+    document = interpolated(
+        f"join: {{url: '{text}'}}",
+        PLAIN="zq87plain",
+        WHOLE="postgresql://me:zq87plain@host/db",
+        ETL_SECRET_WORD="zq86word",
+        ETL_SECRET_WHOLE="postgresql://me:zq86word@host/db",
+    )
+    message = "a URL with user:password@; write the password, or the whole URL, as ${secret:name}"
+
+    assert noted(document) == ([f"1:13 join.url: {message}"] if is_noted else [])
+    assert "zq8" not in mask(str(document.data))
+
+
 def test_a_secret_never_shows_in_a_fault_not_even_cut_short() -> None:
     long_secret = "zq85" * 30
     document = interpolated("a: ${secret:long}", ETL_SECRET_LONG=long_secret)

@@ -12,7 +12,7 @@ from etl.balance import Tally
 from etl.errors import ConfigError
 from etl.model import BatchPlan
 from etl.transforms import TRANSFORMS
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Pinned, TransformSite
 
 Apply = Callable[..., tuple[pl.DataFrame, dict[str, int]]]
 Refuse = Callable[..., ConfigError]
@@ -35,7 +35,8 @@ def apply(make: Callable[[str, Any], Any]) -> Apply:
 
     def applied(key: str, value: object, frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         step, tally = make(key, value), Tally()
-        plan = BatchPlan(0, datetime(2024, 3, 5, tzinfo=UTC), {}, {}, "definition")
+        pins = {step.pin_id: step.pin()} if isinstance(step, Pinned) else {}
+        plan = BatchPlan(0, datetime(2024, 3, 5, tzinfo=UTC), {}, {}, "definition", pins=pins)
         announced = step.output_schema(frame.schema)
         rows = step.apply(frame.lazy(), plan, tally).collect()
         assert rows.schema == announced
