@@ -153,9 +153,10 @@ def test_rows_of_a_log_have_the_types_of_its_format(tried: Try) -> None:
 def test_rows_of_a_static_table_are_given_by_its_name(tried: Try) -> None:
     result = tried(
         """
-        given: {source: [{id: a, amount: 2}], silver.users: [{id: a, name: Ada}]}
-        expect: [{id: a, amount: 2}]
-        """
+        given: {source: [{id: a, amount: 2}, {id: b, amount: 1}], silver.users: [{id: a, name: Ada}]}
+        expect: [{id: a, name: Ada}, {id: b, name: null}]
+        """,
+        ORDERS.replace("filter: amount >= 0", "join: {table: silver.users, on: [id], how: left}"),
     )
 
     assert result == TrialResult("orders", "one")
