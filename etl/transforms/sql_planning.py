@@ -114,7 +114,8 @@ class _Planner:
         source = query.args.get("from_")
         if source is None:
             raise ConfigError("reads from nothing", hint="the query sees the rows as `input`: SELECT … FROM input")
-        is_last = not (query.args.get("distinct") or query.args.get("joins") or is_grouped(query))
+        is_streamed = any(not join.this.args.get("db") for join in query.args.get("joins") or ())
+        is_last = not (query.args.get("distinct") or is_streamed or is_grouped(query))
         inner = scope if is_last else replace(scope, is_whole=False)
         rows = self._relation(source.this, inner)
         for join in query.args.get("joins") or ():

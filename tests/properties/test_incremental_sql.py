@@ -18,7 +18,7 @@ from tests.flowing import Flowed, flow, planned_steps
 
 SCHEMA: dict[str, Any] = {"id": pl.Int64, "k": pl.String, "j": pl.Int64, "v": pl.Int64, "ts": pl.Datetime("us")}
 START = datetime(2024, 3, 5)  # noqa: DTZ001  naive, as the column
-EXAMPLES = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 MANY = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
 
 KEYS = {"k": "k", "j": "j", "lower": "COALESCE(k, '?')", "odd": "v % 2 = 1"}
@@ -218,7 +218,7 @@ CHAINS = [
 
 @pytest.mark.parametrize("text", [*DISTINCT, *CHAINS])
 @given(drawn=inputs, places=cuts, clock=st.sampled_from(["", "ts"]))
-@settings(EXAMPLES, max_examples=12)
+@settings(EXAMPLES, max_examples=8)
 def test_distinct_rows_and_chains_end_as_one_batch_gives_them(
     text: str, clock: str, drawn: list[tuple[Any, ...]], places: list[int]
 ) -> None:

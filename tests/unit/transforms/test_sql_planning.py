@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etl.errors import ConfigError
 from etl.transforms.sql_planning import planned, tables_in
 from etl.transforms.sql_planning_parts import Scope
 
@@ -151,6 +152,14 @@ def test_distinct_rows_go_by_event_time_only_where_that_is_among_them(time: str,
     found = planned("SELECT DISTINCT a, at FROM input", Scope(time=time))
 
     assert [step.is_timeless for step in found] == is_timeless
+
+
+def test_where_the_sink_takes_the_whole_result_the_last_groups_need_no_keys() -> None:
+    inner = "FROM (SELECT page, COUNT(*) AS n FROM input GROUP BY page) AS g"
+
+    assert steps(f"SELECT n {inner} SEMI JOIN silver.pages USING (page)", is_whole=True)[-1] == ("select", {"n": "n"})
+    with pytest.raises(ConfigError, match="SELECT leaves out page"):
+        steps(f"SELECT MAX(n) AS most FROM (SELECT n {inner}) AS h", is_whole=True)
 
 
 def test_where_the_sink_takes_the_whole_result_distinct_rows_are_groups() -> None:
