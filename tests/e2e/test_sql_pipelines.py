@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any
 
+import polars as pl
 import pytest
 
 from etl.config.faults import ConfigFaults
@@ -112,6 +113,28 @@ AND refunds.back_at BETWEEN orders.at AND orders.at + INTERVAL '10 minutes'"""
 
     assert first == []
     assert second == [{"id": 1, "back": 2}]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        (
+            "SELECT page, u.owner, amount FROM input JOIN silver.pages AS u ON input.page = u.page AND u.rank > 1",
+            [{"page": "a", "owner": "Ada", "amount": 5}],
+        ),
+        (
+            "SELECT id, u.owner FROM input LEFT JOIN silver.pages AS u USING (page)",
+            [{"id": 1, "owner": "Ada"}, {"id": 2, "owner": "Bob"}, {"id": 3, "owner": None}],
+        ),
+        ("SELECT id FROM input ANTI JOIN silver.pages ON input.page = pages.page", [{"id": 3}]),
+    ],
+)
+def test_rows_are_joined_with_a_table(tmp_path: Path, query: str, expected: Rows) -> None:
+    laboratory = Laboratory(tmp_path, query)
+    pages = pl.DataFrame({"page": ["a", "b"], "owner": ["Ada", "Bob"], "rank": [2, 1]})
+    pages.write_delta(str(tmp_path / "lake/silver/pages"))
+
+    assert laboratory.run([order(1, "a", 5, 0), order(2, "b", 7, 1), order(3, "c", 8, 1)]) == expected
 
 
 @pytest.mark.parametrize(
