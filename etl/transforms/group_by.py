@@ -83,10 +83,8 @@ class GroupBy:
         self._keys, self._made = keys, None
 
     def result_keys(self, _given: pl.Schema) -> list[str]:
-        """Return what makes a row of the result unique: the groups and the window, of a session its start."""
-        if self._window is None:
-            return list(self._by)
-        return [*self._by, START] if isinstance(self._window, Sessions) else [*self._by, START, END]
+        """Return what makes a row of the result unique: the groups, and where a window starts."""
+        return list(self._by) if self._window is None else [*self._by, START]
 
     def output_schema(self, given: pl.Schema, *_others: pl.Schema) -> pl.Schema:
         """Return groups, window, aggregates, and ``_change`` where the result changes. Raises ConfigError."""
@@ -208,7 +206,8 @@ class GroupBy:
         require(self._keys, given, self._where)
         if isinstance(self._window, Sessions):
             raise ConfigError("sessions cannot be made of a result that changes", where=self._where, hint=hint)
-        if self._window is not None and self._window.column not in self._keys:
+        fixed = [*self._keys, END] if START in self._keys else self._keys  # a window's start says where it ends
+        if self._window is not None and self._window.column not in fixed:
             raise ConfigError(
                 f"the input changes, and {self._window.column!r} may change with it",
                 where=self._where,

@@ -43,8 +43,8 @@ class Shape:
         return [] if self.window is None else [START, END]
 
     def result_keys(self) -> list[str]:
-        """Return what makes a row of the result unique: the groups and the window, of a session its start."""
-        return [*self.by, *(self.windows[:1] if isinstance(self.window, Sessions) else self.windows)]
+        """Return what makes a row of the result unique: the groups, and where a window starts."""
+        return [*self.by, *self.windows[:1]]
 
     def output_schema(self) -> pl.Schema:
         """Return the columns of the result."""

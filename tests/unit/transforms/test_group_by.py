@@ -118,7 +118,7 @@ def test_the_columns_are_groups_window_and_aggregates(
     ("window", "keys"),
     [
         (None, ["user"]),
-        ({"every": "5m"}, ["user", "window_start", "window_end"]),
+        ({"every": "5m"}, ["user", "window_start"]),
         ({"session_gap": "5m"}, ["user", "window_start"]),
     ],
 )

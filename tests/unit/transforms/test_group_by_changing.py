@@ -62,7 +62,7 @@ def test_the_sum_of_all_is_one_row() -> None:
 
 def test_windows_of_a_changing_result_are_final_once() -> None:
     hours = {"window": {"column": "window_start", "every": "10m"}, "aggregate": {"all": "SUM(n)", "most": "MAX(s)"}}
-    batches = [events((0, "a", 1), (6, "a", 2)), events((7, "b", 3), (8, "a", 9)), events((14, "a", 1))]
+    batches = [events((0, "a", 1), (6, "a", 2)), events((7, "b", 3), (8, "a", 9)), events((19, "a", 1))]
 
     steps = [step_of(PER_WINDOW, has_watermark=True), step_of(hours, has_watermark=True)]
     walked = walk(steps, batches, Clock(delay_us=240_000_000))
