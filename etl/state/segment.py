@@ -30,6 +30,7 @@ class Encoded:
     """The bytes of a file to be, and what a version record says of it but for its name."""
 
     content: bytes
+    checksum: str
     rows: int
     puts: int
     min_us: int | None
@@ -37,8 +38,8 @@ class Encoded:
 
     def named(self, path: str, batch_id: int) -> StateFile:
         """Return the file under a name."""
-        size, checksum = len(self.content), digest(self.content)
-        return StateFile(path, self.rows, self.puts, size, checksum, batch_id, self.min_us, self.max_us)
+        size_bytes = len(self.content)
+        return StateFile(path, self.rows, self.puts, size_bytes, self.checksum, batch_id, self.min_us, self.max_us)
 
 
 def digest(content: bytes | memoryview) -> str:
@@ -59,7 +60,8 @@ def encode_segment(frame: pl.DataFrame, expires: str | None, *, is_indexed: bool
             frame = frame.with_columns(times.arg_sort(nulls_last=True).alias(BY_TIME))
         min_us = times.min()
         max_us = times.max() if times.null_count() == frame.height - puts else None
-    return Encoded(_to_ipc(frame.rechunk()), frame.height, puts, _integer(min_us), _integer(max_us))
+    content = _to_ipc(frame.rechunk())
+    return Encoded(content, digest(content), frame.height, puts, _integer(min_us), _integer(max_us))
 
 
 def _integer(value: object) -> int | None:
