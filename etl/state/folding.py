@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from etl.state.segment import GONE, HASH, Encoded, encode_segment
 from etl.state.table import StoredTable
@@ -23,6 +23,16 @@ _LOOK_BYTES = 1 << 12
 """What it costs to see that a partition has no changes."""
 
 
+class Writer(Protocol):
+    """What makes files of an attempt: named and readable by ``write``, on disk after ``flush``."""
+
+    def write(self, encoded: Encoded) -> StateFile:
+        """Name a file."""
+
+    def flush(self) -> None:
+        """Write what was named."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """The rows of a range of hashes, as the file that they are to be; None for none."""
@@ -34,11 +44,11 @@ class _Piece:
 
 @dataclass(frozen=True, slots=True)
 class Folding:
-    """The folding that a batch does in one table; ``write`` makes a file of this batch."""
+    """The folding that a batch does in one table."""
 
     table: StoredTable
     batch_id: int
-    write: Write
+    writer: Writer
     memory_bytes: int
 
     def folded(self, gained_bytes: int) -> TableVersion:
@@ -52,7 +62,7 @@ class Folding:
         parts = sorted(version.parts or self._first_parts(), key=self._urgency)
         chosen = self._chosen(parts, credit)
         folded = parts[len(chosen) :]
-        for part, pieces in _in_threads(self._merged, chosen):
+        for part, pieces in _in_threads(self._merged, chosen, self.writer.flush):
             after, cost_bytes = self._written(part, pieces)
             folded += after
             credit -= cost_bytes
@@ -117,7 +127,7 @@ class Folding:
             former = part.now if self._is_changed(part, part.now.upto) else self._at(part.now)
         parts = []
         for piece in pieces:
-            file = None if piece.encoded is None else self.write(piece.encoded)
+            file = None if piece.encoded is None else self.writer.write(piece.encoded)
             parts.append(Part(piece.low, piece.high, Snapshot(file, self.batch_id), former))
         written = sum(part.now.file.size_bytes for part in parts if part.now.file is not None)
         return parts, max(written, _LOOK_BYTES)
@@ -149,16 +159,20 @@ class Folding:
         ]
 
 
-def _in_threads(work: Callable[[Part], T], parts: list[Part]) -> Iterator[tuple[Part, T]]:
-    """Yield partitions with what work makes of them, in order; two are worked on at a time."""
+def _in_threads(
+    work: Callable[[Part], T], parts: list[Part], meanwhile: Callable[[], None]
+) -> Iterator[tuple[Part, T]]:
+    """Yield partitions with what work makes of them, in order; two are worked on at a time, ``meanwhile`` is called."""
     waiting: deque[tuple[Part, Future[T]]] = deque()
     with ThreadPoolExecutor(_THREADS, "state-fold") as pool:
         for part in parts:
             waiting.append((part, pool.submit(work, part)))
             if len(waiting) > _THREADS:
+                meanwhile()
                 part_done, made = waiting.popleft()
                 yield part_done, made.result()
         for part_done, made in waiting:
+            meanwhile()
             yield part_done, made.result()
 
 

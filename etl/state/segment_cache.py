@@ -48,11 +48,16 @@ class SegmentCache:
             return self._keep(file.path, Segment(content), 0 if self._storage.is_local else file.size_bytes)
 
     def trust(self, file: StateFile, content: bytes) -> None:
-        """Take note of a file that was just written."""
+        """Take note of a file that is about to be written: it can be read at once."""
         with self._lock:
             self._verified.add(file.path)
-            if not self._storage.is_local:
-                self._keep(file.path, Segment(content), file.size_bytes)
+            self._keep(file.path, Segment(content), file.size_bytes)
+
+    def settle(self, file: StateFile) -> None:
+        """Take note that a file is there: on a local disk it is mapped when it is asked for next."""
+        if self._storage.is_local:
+            with self._lock:
+                self._close(file.path)
 
     def forget(self, path: str) -> None:
         """Close a file that was removed."""

@@ -145,6 +145,7 @@ class _Staging:
     batch_id: int
     attempt: str
     files: list[StateFile] = field(default_factory=list)
+    waiting: list[tuple[StateFile, bytes]] = field(default_factory=list)
 
     def changed(self, table: StoredTable, change: StateChange | None) -> TableVersion:
         """Return a table after a change: with its run, without what is dead, and some of it folded."""
@@ -158,19 +159,29 @@ class _Staging:
                 version, gained = replace(version, runs=(*version.runs, run)), run.file.size_bytes
             version = without_dead(cut(version, change.expire_upto_us))
         version = merge_small_runs(self._opened(table, version), self.write)
-        folding = Folding(self._opened(table, version), self.batch_id, self.write, self.store.memory_bytes)
-        return without_dead(folding.folded(gained)) if gained or version != table.version else version
+        folding = Folding(self._opened(table, version), self.batch_id, self, self.store.memory_bytes)
+        if gained or version != table.version:
+            version = without_dead(folding.folded(gained))
+        self.flush()
+        return version
 
     def _opened(self, table: StoredTable, version: TableVersion) -> StoredTable:
         return StoredTable(version, Columns(table.layout, version.since), table.shelf)
 
     def write(self, encoded: Encoded) -> StateFile:
-        """Write a file of this attempt."""
+        """Name a file of this attempt, which can be read from now on and is written by ``flush``."""
         file = encoded.named(f"{self.batch_id:010d}-{self.attempt}-{len(self.files)}.arrow", self.batch_id)
-        self.store.put(file.path, encoded.content, "state.write")
         self.store.cache.trust(file, encoded.content)
         self.files.append(file)
+        self.waiting.append((file, encoded.content))
         return file
+
+    def flush(self) -> None:
+        """Write what waits, in order: folding goes on in threads meanwhile."""
+        while self.waiting:
+            file, content = self.waiting.pop(0)
+            self.store.put(file.path, content, "state.write")
+            self.store.cache.settle(file)
 
 
 def read_version(storage: Storage, ref: StateRef) -> Version:
