@@ -167,7 +167,7 @@ def _in_threads(
     with ThreadPoolExecutor(_THREADS, "state-fold") as pool:
         for part in parts:
             waiting.append((part, pool.submit(work, part)))
-            if len(waiting) > _THREADS:
+            if len(waiting) >= _THREADS:
                 meanwhile()
                 part_done, made = waiting.popleft()
                 yield part_done, made.result()

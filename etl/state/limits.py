@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+_SHARES, _LEAST_BYTES = 32, 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Limits:
     fan_in: int = 8
     small_rows: int = 65_536
     hash_bits: int = 64
+
+    def within(self, memory_bytes: int) -> Limits:
+        """Return limits whose partitions can be folded, two at a time, in a small part of a memory."""
+        return replace(self, part_bytes=min(self.part_bytes, max(memory_bytes // _SHARES, _LEAST_BYTES)))
 
 
 USUAL = Limits()

@@ -43,7 +43,7 @@ class StateStore:
         self._storage = storage
         self._seam = seam
         self.memory_bytes = memory_bytes
-        self._limits = limits
+        self._limits = limits.within(memory_bytes)
         self.cache = SegmentCache(storage, memory_bytes // 2)
         self._shelves: dict[str, Shelf] = {}
         self._versions: dict[StateRef, Version] = {}
