@@ -1,8 +1,9 @@
 """Input of the workloads: shop events with nested columns, the same bytes for the same arguments.
 
-    data.py w1|w2|w3|all --data DIR [--scale 1.0] [--fmt ndjson|csv|ndjson.gz]
+    data.py w1|w2|w3|w4|all --data DIR [--scale 1.0] [--fmt ndjson|csv|ndjson.gz]
 
-At scale 1: W1 400 files of 8,360 rows (about 1 GiB as NDJSON), W2 240 files of 1,000 rows, W3 500,000 files of one row.
+At scale 1: W1 400 files of 8,360 rows (about 1 GiB as NDJSON), W2 240 files of 1,000 rows, W3 500,000 files of one row,
+W4 20 Parquet files of 500,000 events, out of order, 1 in 100 twice, 1 in 2,000 hours late, then one event a day later.
 """
 
 from __future__ import annotations
@@ -42,11 +43,18 @@ class Sizes:
     w1_rows: int
     w2_files: int
     w3_files: int
+    w4_rows: int
 
 
 def sizes(scale: float) -> Sizes:
     """Return the sizes at a scale; W2 has at least what a median needs."""
-    return Sizes(max(8, round(400 * scale)), 8_360, max(60, round(240 * scale)), max(1_000, round(500_000 * scale)))
+    return Sizes(
+        max(8, round(400 * scale)),
+        8_360,
+        max(60, round(240 * scale)),
+        max(1_000, round(500_000 * scale)),
+        round(500_000 * scale),
+    )
 
 
 def events(first: int, rows: int, seed: int = SEED) -> pl.DataFrame:
@@ -124,10 +132,53 @@ def write_tiny(folder: Path, files: int, first: int = 0) -> Path:
     return folder
 
 
+HOURS = 20
+"""Files of W4 before the one that closes all windows; each has the events of an hour."""
+
+
+def moving(hour: int, rows: int) -> pl.DataFrame:
+    """Return the events of an hour, up to five minutes out of order; some were there before, some are hours late."""
+    import numpy as np
+    import polars as pl
+
+    chosen = np.random.default_rng([SEED, hour])
+    begin_us = (1_767_225_600 + hour * 3600) * 1_000_000
+    times = begin_us + chosen.integers(0, 3_600_000_000, rows) - chosen.integers(0, 300_000_000, rows)
+    late = chosen.random(rows) < 0.0005
+    times[late] -= 4 * 3_600_000_000
+    numbers = hour * rows + np.arange(rows)
+    again = chosen.random(rows) < 0.01
+    sources = np.maximum(np.arange(rows) - chosen.integers(1, 1000, rows), 0)
+    numbers[again], times[again] = numbers[sources[again]], times[sources[again]]
+    return pl.DataFrame(
+        {
+            "event_id": pl.Series(numbers).cast(pl.String).str.zfill(24),
+            "event_time": pl.Series(times).cast(pl.Datetime("us", "UTC")),
+            "user_id": chosen.integers(1, 2_000_000, rows),
+            "page": pl.Series([f"{page}/{number}" for page in PAGES for number in range(25)]).gather(
+                chosen.integers(0, 25 * len(PAGES), rows)
+            ),
+            "country": pl.Series([*COUNTRIES]).gather(chosen.integers(0, len(COUNTRIES), rows)),
+            "amount": np.round(chosen.lognormal(3, 1.1, rows), 2),
+        }
+    )
+
+
+def write_moving(folder: Path, rows: int) -> Path:
+    """Write the files of W4, unless they are there; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if len(os.listdir(folder)) == HOURS + 1:
+        return folder
+    for hour in range(HOURS):
+        moving(hour, rows).write_parquet(folder / f"part-{hour:05d}.parquet", compression="snappy")
+    moving(HOURS + 24, 1).write_parquet(folder / f"part-{HOURS:05d}.parquet", compression="snappy")
+    return folder
+
+
 def main() -> None:
     """Write the input of one workload or of all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("workload", choices=["w1", "w2", "w3", "all"])
+    parser.add_argument("workload", choices=["w1", "w2", "w3", "w4", "all"])
     parser.add_argument("--data", required=True, type=Path)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--fmt", default="ndjson", choices=["ndjson", "csv", "ndjson.gz"])
@@ -139,6 +190,8 @@ def main() -> None:
         print(write_events(given.data / "w2", size.w2_files, 1_000))
     if given.workload in ("w3", "all"):
         print(write_tiny(given.data / "w3" / str(size.w3_files), size.w3_files))
+    if given.workload in ("w4", "all"):
+        print(write_moving(given.data / "w4", size.w4_rows))
 
 
 if __name__ == "__main__":

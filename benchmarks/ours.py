@@ -90,6 +90,13 @@ source:
   format: parquet
   order: name
   batch: {{max_files: 1, max_bytes: 100GB}}
+  schema:
+    event_id: string
+    event_time: timestamp(UTC)
+    user_id: int64
+    page: string
+    country: string
+    amount: float64
 transforms:
   - watermark: {{column: event_time, delay: 10m}}
 {transforms}

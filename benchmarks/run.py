@@ -1,6 +1,6 @@
 """All workloads, this library beside the bare libraries, one table each: ``make bench``.
 
-    run.py [--full] [--only w1,bad,w2,w3,w6,commits,logs] [--runs 3] [--work DIR]
+    run.py [--full] [--only w1,bad,w2,w3,w4,w6,commits,logs] [--runs 3] [--work DIR]
 
 By default at a scale that ends within about five minutes; ``--full`` takes the sizes that the targets speak of.
 A target is judged by the median of the ratios, pair by pair. The exit code is 0 either way: this measures.
@@ -220,6 +220,16 @@ def warm_runs(bench: Bench, who: str, src: Path) -> list[float]:
     return taken[2:]
 
 
+def w4(bench: Bench) -> None:
+    """State: windows, and one row of each event, over events out of order; beside them one pass over all files."""
+    src = bench.data("w4", 1.0 if bench.is_full else 0.1)
+    for kind, most in (("agg", 1.6), ("dedup", 2.0)):
+        ours, bare = (script(f"{who}.py", "w4", "--kind", kind, *bench.places(who, src)) for who in ("ours", "bare"))
+        runs = paired(ours, bare, bench.runs, lambda: bench.fresh("out-ours", "ckpt-ours", "out-bare"))
+        title = f"W4 {kind}: {len(os.listdir(src))} files, one a batch, against one pass"
+        show(title, process_lines(*runs, most, None), "" if bench.is_full else SMALL)
+
+
 def w6(bench: Bench) -> None:
     """Start: a process that finds nothing to do."""
     src = bench.work / "one"
@@ -254,7 +264,7 @@ def logs(bench: Bench) -> None:
     subprocess.run(script("log_tailing.py", *more), env=environment(), check=True)
 
 
-WORKLOADS = {"w6": w6, "w2": w2, "w1": w1, "bad": bad, "w3": w3, "commits": commits, "logs": logs}
+WORKLOADS = {"w6": w6, "w2": w2, "w1": w1, "bad": bad, "w3": w3, "w4": w4, "commits": commits, "logs": logs}
 
 
 def main() -> None:
