@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from etl.errors import EtlError
-    from etl.operations.library import read_table, run
+    from etl.operations.library import read_state, read_table, run
     from etl.transforms.keyed_call import Batch
 
 __version__ = "0.2.0"
-__all__ = ["Batch", "EtlError", "__version__", "read_table", "run"]
+__all__ = ["Batch", "EtlError", "__version__", "read_state", "read_table", "run"]
 
 _HOMES = {
     "Batch": "etl.transforms.keyed_call",
     "EtlError": "etl.errors",
+    "read_state": "etl.operations.library",
     "read_table": "etl.operations.library",
     "run": "etl.operations.library",
 }

@@ -19,7 +19,20 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ORDER = [
-    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query", "quarantine"),
+    *(
+        "init",
+        "infer",
+        "validate",
+        "plan",
+        "preview",
+        "run",
+        "status",
+        "history",
+        "trace",
+        "query",
+        "state",
+        "quarantine",
+    ),
     *("test", "schema", "doctor"),
 ]
 

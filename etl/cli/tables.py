@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.frames import say_frame, write_frame
+from etl.cli.frames import Format, FormatOption, Output, chosen_format, put_frame
 from etl.cli.names import AsJson
 from etl.cli.session import app, session_of
 from etl.cli.text import count, counted, escaped, moment, say, say_json, size, table
@@ -20,15 +18,6 @@ if TYPE_CHECKING:
 
 
 _PLAIN_FATES = {"read", "written"}
-
-
-class Format(StrEnum):
-    """How rows are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
-    PARQUET = "parquet"
 
 
 @app.command()
@@ -138,27 +127,18 @@ def _say_version(origin: VersionOrigin, *, as_json: bool) -> None:
 def query(
     context: typer.Context,
     sql: Annotated[str, typer.Argument(help='One SELECT: "SELECT * FROM silver.orders"')],
-    format_: Annotated[Format, typer.Option("--format", help="How to print the rows.")] = Format.TABLE,
+    format_: FormatOption = Format.TABLE,
     version: Annotated[int | None, typer.Option(min=0, help="The version of the one table that is read.")] = None,
-    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Write into this file.")] = None,
+    output: Output = None,
     as_json: AsJson = False,
 ) -> None:
     """Query tables of the lake by name, with SQL.
 
     Example: etl query "SELECT COUNT(*) AS orders FROM silver.orders" --format csv
     """
-    chosen = Format.JSON if as_json else format_
-    if chosen is Format.PARQUET and output is None:
-        raise typer.BadParameter("needs --output FILE", param_hint="--format parquet")
-    if chosen is Format.TABLE and output is not None:
-        raise typer.BadParameter("needs --format csv, json or parquet", param_hint="--output")
+    chosen = chosen_format(format_, output, as_json=as_json)
 
     from etl.operations.looking import Onlooker
     from etl.operations.tables import query as rows_of
 
-    frame = rows_of(session_of(context).workspace().project, sql, Onlooker(), version)
-    if output is None:
-        say_frame(frame, chosen)
-    else:
-        write_frame(frame, chosen, output)
-        say(f"{counted(frame.height, 'row')} written to {escaped(str(output))}", to_error=True)
+    put_frame(rows_of(session_of(context).workspace().project, sql, Onlooker(), version), chosen, output)

@@ -1,4 +1,4 @@
-"""What programs may do with a project: run a pipeline, read a table."""
+"""What programs may do with a project: run a pipeline, read a table, read what a pipeline remembers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.model import Bounds
+from etl.operations.looking import Onlooker
 from etl.operations.refreshing import begin_refresh
 from etl.operations.running import Running, run_pipeline
+from etl.operations.states import read_at
 from etl.operations.tables import scan_table, scan_url
 from etl.operations.workspace import Workspace
 from etl.progress import Silent
@@ -28,6 +30,21 @@ def read_table(name_or_path: str, project: str | Path = ".", version: int | None
     if "/" in name_or_path:
         return scan_url(home, home.url(name_or_path), Seam(), version)
     return scan_table(home, name_or_path, Seam(), version)
+
+
+def read_state(
+    pipeline: str, transform: str | None = None, batch: int | None = None, project: str | Path = "."
+) -> pl.DataFrame | dict[str, pl.DataFrame]:
+    """Return what a stateful transform remembers after a batch, the newest one for None; a run may go on meanwhile.
+
+    A frame, or where the transform has several tables each by its name, whatever they are. Without ``transform`` that
+    of the only one. Nothing is changed. Raises ConfigError for what is not there, StateError for a batch whose state
+    is no longer kept.
+    """
+    seam = Onlooker()
+    wired = Workspace(Path(project)).wired(pipeline, seam)
+    tables = read_at(wired, seam, batch, lambda state: state.of(transform))
+    return next(iter(tables.values())) if len(tables) == 1 else tables
 
 
 def run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,21 +65,28 @@ def query(project: Project, sql: str, seam: Seam, version: int | None = None) ->
 
     ``version`` is that of the one table that the query names. Raises ConfigError for what is no such query.
     """
-    import polars as pl
-    from polars.exceptions import PolarsError
-
     names = tables_in(sql)
     if version is not None and len(names) != 1:
         raise ConfigError(f"--version needs a query of one table, this one names {len(names)}")
-    context = pl.SQLContext({name: scan_table(project, name, seam, version) for name in names})
+    return evaluated(sql, {name: scan_table(project, name, seam, version) for name in names})
+
+
+def evaluated(sql: str, tables: Mapping[str, pl.LazyFrame]) -> pl.DataFrame:
+    """Return the rows of a query over tables by name. Raises ConfigError where it fails."""
+    import polars as pl
+    from polars.exceptions import PolarsError
+
     try:
-        return context.execute(sql, eager=True)
+        return pl.SQLContext(tables).execute(sql, eager=True)
     except PolarsError as exc:
         raise ConfigError(f"the query failed: {_first_line(exc)}") from exc
 
 
-def tables_in(sql: str) -> list[str]:
-    """Return the tables that a query names, sorted. Raises ConfigError for anything but one SELECT over tables."""
+def tables_in(sql: str, hint: str = _HINT) -> list[str]:
+    """Return the tables that a query names, sorted. Raises ConfigError for anything but one SELECT over tables.
+
+    ``hint`` says how tables are named.
+    """
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -88,18 +96,18 @@ def tables_in(sql: str) -> list[str]:
     except SqlglotError as exc:
         raise ConfigError(f"not SQL: {_first_line(exc)}") from exc
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise ConfigError("only one SELECT is allowed; tables are written by pipelines alone", hint=_HINT)
+        raise ConfigError("only one SELECT is allowed; tables are written by pipelines alone", hint=hint)
     local = {cte.alias for cte in statements[0].find_all(exp.CTE)}
-    tables = [_name(table) for table in statements[0].find_all(exp.Table)]
+    tables = [_name(table, hint) for table in statements[0].find_all(exp.Table)]
     return sorted(set(tables) - local)
 
 
-def _name(table: exp.Table) -> str:
+def _name(table: exp.Table, hint: str) -> str:
     """Return ``schema.table`` of a reference, a bare name as it is. Raises ConfigError for functions."""
     from sqlglot import exp
 
     if not isinstance(table.this, exp.Identifier):
-        raise ConfigError(f"{table.sql()} is no table; only tables of the lake can be queried", hint=_HINT)
+        raise ConfigError(f"{table.sql()} is no table; only tables can be queried, by name", hint=hint)
     return ".".join(part.name for part in table.parts)
 
 
