@@ -10,8 +10,8 @@ from typing import Any
 from etl.errors import CheckpointError
 from etl.model import Json
 
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)
 _RESTORE = "restore it from a copy of the checkpoint folder; nothing was changed"
 
 
@@ -64,7 +64,7 @@ def decode_record(content: bytes, *, kind: str, pipeline: str | None, where: str
     if not is_whole or not isinstance(envelope, dict):
         raise TornRecordError("torn or altered: its checksum does not hold", where=where, hint=_RESTORE)
     if envelope.get("version") not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
+        known = ", ".join(map(str, READABLE_VERSIONS))
         raise CheckpointError(
             f"written by format version {envelope.get('version')}; this release reads {known}",
             where=where,

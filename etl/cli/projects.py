@@ -19,9 +19,9 @@ TEMPLATES = Path(__file__).parent / "templates"
 def init(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")] = Path(),
-    template: Annotated[str, typer.Option(help="What to begin with: files, logs.")] = "files",
+    template: Annotated[str, typer.Option(help="What to begin with: files, logs, windows.")] = "files",
 ) -> None:
-    """Make a project that runs at once: etl.yml, one pipeline, sample data.
+    """Make a project that runs at once: etl.yml, pipelines, sample data.
 
     Example: etl init shop
     """

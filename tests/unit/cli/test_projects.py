@@ -49,11 +49,19 @@ def test_init_makes_a_project_that_tails_a_log(tmp_path: Path) -> None:
     assert "1 read, 1 written  bronze.access v1" in again.stdout
 
 
+def test_init_makes_a_project_of_windows_that_is_tested_at_once(tmp_path: Path) -> None:
+    made = etl("-C", str(tmp_path), "init", "web", "--template", "windows")
+    tried = etl("-C", str(tmp_path / "web"), "test")
+
+    assert "  README.md\n" in made.stdout
+    assert (tried.exit_code, tried.stdout.splitlines()[-1]) == (0, "4 tests, 0 failed")
+
+
 def test_init_names_the_templates_that_it_knows(tmp_path: Path) -> None:
     done = etl("-C", str(tmp_path), "init", "shop", "--template", "kafka")
 
     assert done.exit_code == 2
-    assert "known: files, logs" in done.stderr
+    assert "known: files, logs, windows" in done.stderr
     assert not (tmp_path / "shop").exists()
 
 
