@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.chains import clock_rules, stateful_steps
+from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import EtlError, FencedError, PinChangedError, RecordExistsError, SourceChangedError, TableMovedError
@@ -99,7 +100,8 @@ class Runner:
         before = {name: standing.known(name) for name in self._flow.sources}
         self._publication.recorded = {name: known.schema for name, known in before.items() if known is not None}
         if standing.committed >= 0:
-            self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
+            entry = self._checkpoint.commits.read(standing.committed)
+            self._publication.sides = states_of(entry, self._flow.sink.table)
         if clock_rules(self._flow) or self._states.names:
             self._remember(newest_manifests(self._checkpoint, standing, self._states.kept_batches))
 
