@@ -7,12 +7,13 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from etl.checkpoint.folder import choose_lease, held, open_checkpoint
-from etl.errors import StorageError
+from etl.errors import CheckpointError, ConfigError, SinkError, StateError, StorageError, TableStateError
 from etl.model import BatchResult, Bounds
 from etl.resumption import bind_sinks
 from etl.walk import Runner
 
 if TYPE_CHECKING:
+    from etl.checkpoint.folder import Checkpoint
     from etl.checkpoint.lease import Lease
     from etl.pipeline import Pipeline
     from etl.progress import Reporter
@@ -20,20 +21,91 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = Bounds()
 _NOTHING_TO_BEGIN_WITH = "full refresh: nothing to read yet; until then the table stays as it is"
+_REFUSALS = (ConfigError, CheckpointError, TableStateError, StateError, SinkError)
 _AGAIN = "what was committed stays; mend the cause and run again"
+
+
+class Tenure:
+    """A pipeline whose lease is held, and its runner: another takes its place where the pipeline is edited."""
+
+    def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam, reporter: Reporter) -> None:
+        self.pipeline = pipeline
+        self._checkpoint = checkpoint
+        self._seam = seam
+        self._reporter = reporter
+        self.runner = self._runner_of(pipeline)
+
+    def _runner_of(self, pipeline: Pipeline) -> Runner:
+        bind_sinks(self._checkpoint, pipeline.flow)
+        return Runner(pipeline, self._checkpoint, self._seam, self._reporter)
+
+    def renew(self) -> bool:
+        """Take the pipeline as its files declare it now, where they were edited; tell whether another runner goes on.
+
+        Only between batches. The new runner begins like one that is started anew, under the same lease and epoch. What
+        it cannot go on with is told, and the pipeline stays as it was.
+        """
+        try:
+            edited = self.pipeline.edited()
+            if edited is None:
+                return False
+            self.runner.idle()  # the ledgers are whole, and what is read again of them is little
+            self._hand_over(edited)
+        except _REFUSALS as exc:
+            self._reporter.noted(self.pipeline.name, f"edited, and not taken: it goes on as it was\n{exc}")
+            return False
+        return True
+
+    def _hand_over(self, edited: Pipeline) -> None:
+        with ExitStack() as unless_taken:
+            unless_taken.callback(_close, edited)
+            runner = self._runner_of(edited)
+            runner.recover()
+            runner.check()
+            unless_taken.pop_all()
+        former, self.pipeline, self.runner = self.pipeline, edited, runner
+        _pass_on(former, edited)
+        _close(former)
+        is_other = former.definition != edited.definition
+        what = "another definition holds" if is_other else "the definition is the same, its limits hold"
+        self._reporter.noted(edited.name, f"edited: {what} from batch {runner.next_id} on")
+
+    def close(self) -> None:
+        """Let go of the sources."""
+        _close(self.pipeline)
+
+
+def _pass_on(former: Pipeline, edited: Pipeline) -> None:
+    """Give sources what they can only have from the one of their name that they take the place of: open handles."""
+    for name, source in edited.sources.items():
+        take_over: Callable[[object], None] | None = getattr(source, "take_over", None)
+        if take_over is not None and name in former.sources:
+            take_over(former.sources[name])
+
+
+def _close(pipeline: Pipeline) -> None:
+    with ExitStack() as open_sources:
+        for source in pipeline.sources.values():
+            open_sources.enter_context(closing(source))
+
+
+@contextmanager
+def open_tenure(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease | None = None) -> Iterator[Tenure]:
+    """Hold the lease of a pipeline for the length of the block. Raises LeaseHeldError."""
+    with _storage_errors(pipeline.url):
+        checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
+        with (
+            held(checkpoint, lease or choose_lease(checkpoint.storage, seam)),
+            closing(Tenure(pipeline, checkpoint, seam, reporter)) as tenure,
+        ):
+            yield tenure
 
 
 @contextmanager
 def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease | None = None) -> Iterator[Runner]:
-    """Become the runner of a pipeline for the length of the block. Raises LeaseHeldError."""
-    with _storage_errors(pipeline.url):
-        checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
-        with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
-            bind_sinks(checkpoint, pipeline.flow)
-            with ExitStack() as open_sources:
-                for source in pipeline.sources.values():
-                    open_sources.enter_context(closing(source))
-                yield Runner(pipeline, checkpoint, seam, reporter)
+    """Become the runner of a pipeline, as it is now, for the length of the block. Raises LeaseHeldError."""
+    with open_tenure(pipeline, seam, reporter, lease) as tenure:
+        yield tenure.runner
 
 
 @contextmanager
@@ -64,17 +136,18 @@ def run(
         has_time = bounds.max_seconds is not None and seam.monotonic() - started_s >= bounds.max_seconds
         return has_count or has_time or should_stop()
 
-    with open_runner(pipeline, seam, reporter) as runner:
-        recovered = runner.recover()
+    with open_tenure(pipeline, seam, reporter) as tenure:
+        recovered = tenure.runner.recover()
         if recovered is not None:
             results.append(recovered)
         while not is_over():
-            result = runner.run_batch() or runner.run_due()
+            tenure.renew()
+            result = tenure.runner.run_batch() or tenure.runner.run_due()
             if result is None:
-                if runner.awaits_refresh:
+                if tenure.runner.awaits_refresh:
                     reporter.noted(pipeline.name, _NOTHING_TO_BEGIN_WITH)
                 break
             results.append(result)
         if results:
-            runner.idle()
+            tenure.runner.idle()
     return results

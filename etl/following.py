@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from etl.engine import open_runner
+from etl.engine import open_tenure
 from etl.model import Bounds
 
 if TYPE_CHECKING:
+    from etl.engine import Tenure
     from etl.pipeline import Pipeline
     from etl.progress import Reporter
     from etl.seam import Seam
     from etl.waking import Waker
-    from etl.walk import Runner
 
 POLL_S = 1.0
 """How long a runner waits, at most, before it looks by itself."""
@@ -32,6 +32,7 @@ def follow(
 
     A batch begins when the one before is committed: input that comes faster than the table takes it waits where it is,
     in files. With ``max_latency`` a batch waits so long for more, unless the limits of a batch are reached before.
+    Where the pipeline is edited, the next batch is of the new definition.
     Raises EtlError; whatever was committed before stays.
     """
     started_s = seam.monotonic()
@@ -42,25 +43,31 @@ def follow(
         has_time = bounds.max_seconds is not None and seam.monotonic() - started_s >= bounds.max_seconds
         return has_count or has_time or waker.is_stopped
 
-    with open_runner(pipeline, seam, reporter) as runner:
-        if runner.recover() is not None:
+    with open_tenure(pipeline, seam, reporter) as tenure:
+        waker.watch(_folders(tenure.pipeline))
+        if tenure.runner.recover() is not None:
             done += 1
         while not is_over():
-            if (runner.run_batch() or runner.run_due()) is not None:
+            if tenure.renew():
+                waker.watch(_folders(tenure.pipeline))
+            if (tenure.runner.run_batch() or tenure.runner.run_due()) is not None:
                 done += 1
                 continue
-            runner.idle()
-            if waker.wait(POLL_S) and pipeline.max_latency_s:
-                _gather(runner, pipeline.max_latency_s, waker, is_over)
-        runner.idle()
+            tenure.runner.idle()
+            if waker.wait(POLL_S) and tenure.pipeline.max_latency_s:
+                _gather(tenure, seam, waker, is_over)
+        tenure.runner.idle()
     return done
 
 
-def _gather(runner: Runner, most_s: float, waker: Waker, is_over: Callable[[], bool]) -> None:
-    """Wait for more input, at most ``most_s``, until there is enough for a full batch."""
-    seam = runner.seam
-    until_s = seam.monotonic() + most_s
-    while not is_over() and not runner.has_full_batch():
+def _folders(pipeline: Pipeline) -> list[str]:
+    return [folder for source in pipeline.sources.values() for folder in source.watched()]
+
+
+def _gather(tenure: Tenure, seam: Seam, waker: Waker, is_over: Callable[[], bool]) -> None:
+    """Wait for more input, at most the pipeline's ``max_latency_s``, until there is enough for a full batch."""
+    until_s = seam.monotonic() + tenure.pipeline.max_latency_s
+    while not is_over() and not tenure.runner.has_full_batch():
         left_s = until_s - seam.monotonic()
         if left_s <= 0:
             return

@@ -209,9 +209,13 @@ class MemorySink:
         self._staged[attempt] = frame
         return (StagedFile(attempt, 0, frame.height),)
 
+    def is_left_alone(self, files: Sequence[StagedFile], schema: Schema, revision: Revision | None) -> bool:
+        """Tell whether there are no rows, for a table that has batches of this checkpoint."""
+        return not any(file.rows for file in files) and self.last_batch_id() is not None
+
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the attempt where it was never staged here."""
-        return [file.path for file in manifest.tables["main"] if file.path not in self._staged]
+        return [file.path for file in manifest.tables.get("main", ()) if file.path not in self._staged]
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Add the staged rows, unless the batch is there already. Raises FencedError, TableStateError."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from etl.checkpoint.generations import records_of
 from etl.flow import Flow
@@ -15,12 +15,17 @@ from etl.storage import Storage
 from etl.transforms.contract import Transform
 
 
+def _as_it_was() -> None:
+    """Return what a pipeline has become that nobody edits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """What rows pass through, where the progress is kept, and how much a batch takes of the main source.
 
     ``definition`` is the hash of what decides the results. ``checkpoint`` is the whole folder, of which the records of
-    ``generation`` count. ``max_latency_s`` is how long a continuous run waits for a batch to fill.
+    ``generation`` count. ``max_latency_s`` is how long a continuous run waits for a batch to fill. ``edited`` is asked
+    between batches: where its files were edited since, it gives the pipeline that they declare now, and else None.
     """
 
     flow: Flow
@@ -31,6 +36,7 @@ class Pipeline:
     trigger: str = "available_now"
     generation: int = 1
     max_latency_s: float = 0.0
+    edited: Callable[[], Pipeline | None] = field(default=_as_it_was, compare=False)
 
     @property
     def name(self) -> str:

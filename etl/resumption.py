@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.commit_log import SideState
+from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
 from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
@@ -83,7 +83,7 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     if committed >= 0:
         entry = checkpoint.commits.read(committed)
         table = _table_batch(flow, entry)
-        _refuse_other_sides(flow, entry)
+        _refuse_other_sides(flow, entry, max(manifests, default=-1))
     else:
         table = _uncommitted_batch(flow, is_refresh=checkpoint.replaces is not None)
     plan = checkpoint.plans.read(planned, plans[planned]) if planned >= 0 else None
@@ -114,18 +114,24 @@ def _missing(flow: Flow, manifest: Manifest) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def _refuse_other_sides(flow: Flow, entry: CommitEntry) -> None:
-    """Refuse side tables that are not as the newest commit entry left them. Raises TableStateError."""
+def _refuse_other_sides(flow: Flow, entry: CommitEntry, staged: int) -> None:
+    """Refuse side tables that are not as the newest commit entry left them. Raises TableStateError.
+
+    One may have the batch that is ``staged`` and has no entry yet: the own table, which comes last, may have nothing
+    of it to tell.
+    """
     for role, side in entry.sides.items():
         sink = flow.sinks.get(role)
         if sink is None or role == "main":
             continue
         batch = sink.last_batch_id((side.batch_id, side.version))
-        if batch == side.batch_id or (batch is not None and batch == entry.result.batch_id + 1):
-            continue  # the next batch may have been committed there, and not yet in the pipeline's own table
+        if batch == side.batch_id or (batch is not None and batch == staged > entry.result.batch_id):
+            continue
         found = sink.table_id()
         held = "none" if batch is None else batch
-        kind = "table_missing" if found is None else "table_behind" if found == side.table_id else "table_replaced"
+        kind = "table_missing" if found is None else "table_replaced"
+        if found == side.table_id:
+            kind = "table_ahead" if batch is not None and batch > entry.result.batch_id else "table_behind"
         raise TableStateError(
             kind,
             f"the checkpoint says that the table holds batch {side.batch_id}, it holds {held}",
@@ -184,7 +190,7 @@ def _table_batch(flow: Flow, entry: CommitEntry) -> int:
 
     Batches that had nothing for the table count as held.
     """
-    state = _main_state(flow, entry)
+    state = states_of(entry, flow.sink.table).get("main")
     if state is None:
         batch = flow.sink.last_batch_id()
         return entry.result.batch_id if batch is None else batch
@@ -193,14 +199,6 @@ def _table_batch(flow: Flow, entry: CommitEntry) -> int:
         return entry.result.batch_id
     _refuse_other_table(flow, entry)
     return -1 if batch is None else batch
-
-
-def _main_state(flow: Flow, entry: CommitEntry) -> SideState | None:
-    """Return what the newest entry knows of the pipeline's own table, None where no batch had anything for it yet."""
-    if "main" in entry.sides:
-        return entry.sides["main"]
-    version = entry.result.tables.get(flow.sink.table)
-    return None if version is None else SideState(entry.table_id, entry.result.batch_id, version)
 
 
 def _refuse_other_table(flow: Flow, entry: CommitEntry) -> None:

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
-    """What an attempt staged for side tables, by role."""
+class Parts:
+    """What an attempt staged for tables, by role: only those that it changes."""
 
     tables: Mapping[str, tuple[StagedFile, ...]]
     schemas: Mapping[str, Schema]
     revisions: Mapping[str, Revision]
 
 
-def stage_sides(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> Sides:
+def stage_sides(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> Parts:
     """Stage the rows that an attempt set aside: rejected ones, and what becomes of earlier ones, then late ones.
 
     Raises QuarantineError.
@@ -41,20 +41,20 @@ def stage_sides(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> Side
     return replace(rejected, tables={**rejected.tables, LATE: files}, schemas={**rejected.schemas, LATE: schema})
 
 
-def _stage_rejects(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> Sides:
+def _stage_rejects(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> Parts:
     rejected = _without_siblings(tally)
     quarantine = flow.quarantine
     if quarantine is None:
         if rejected.height:
             raise QuarantineError(f"rows were rejected; {most_frequent(rejected)}", where=flow.name)
-        return Sides({}, {}, {})
+        return Parts({}, {}, {})
     if plan.resolution is None:  # rows of the quarantine may go back to it, however many they are
         quarantine.check(tally.counts(), rejected)
     staged = quarantine.stage(plan, attempt, rejected, replaced(plan))
     if staged is None:
-        return Sides({}, {}, {})
+        return Parts({}, {}, {})
     files, schema, revision = staged
-    return Sides({ROLE: files}, {ROLE: schema}, {} if revision is None else {ROLE: revision})
+    return Parts({ROLE: files}, {ROLE: schema}, {} if revision is None else {ROLE: revision})
 
 
 def _without_siblings(tally: Tally) -> pl.DataFrame:

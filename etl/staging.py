@@ -13,7 +13,7 @@ from etl.execution import Passage
 from etl.flow import Flow
 from etl.intake import Intake, replaced
 from etl.model import BatchPlan, Manifest
-from etl.side_tables import stage_sides
+from etl.side_tables import Parts, stage_sides
 from etl.sinks.contract import Edit
 from etl.transforms.blame import is_failure_of_polars, reason
 from etl.watermark import clocks_to_json, to_text
@@ -93,9 +93,7 @@ def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
     try:
         rows = passage.rows(readings.rows)
         may_widen = any(change.before is not None for change in changes)
-        table_schema = flow.sink.prepare(rows.collect_schema(), may_widen=may_widen)
-        files = flow.sink.stage(plan.batch_id, attempt.name, rows, tally)
-        old, revision = flow.sink.revise(plan.batch_id, attempt.name, Edit(table_schema, replaced(plan)))
+        own = _stage_own(attempt, rows, tally, may_widen=may_widen)
         counts, by_file = _balanced(flow, plan, tally)
         sides = stage_sides(flow, plan, attempt.name, tally)
         state = attempt.stage_states(passage)
@@ -107,14 +105,14 @@ def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
     return Manifest(
         batch_id=plan.batch_id,
         attempt=attempt.name,
-        tables={"main": (*files, *old), **sides.tables},
-        table_schemas={"main": table_schema, **sides.schemas},
+        tables={**own.tables, **sides.tables},
+        table_schemas={**own.schemas, **sides.schemas},
         source_schemas={name: survey.schema for name, survey in known.items()},
         rows=counts,
         units=readings.units,
         watermark=to_text(after.at_us),
         bytes_read=readings.bytes_read,
-        revisions={**({} if revision is None else {"main": revision}), **sides.revisions},
+        revisions={**own.revisions, **sides.revisions},
         wide=readings.wide(known),
         schema_changes=changes,
         files=by_file,
@@ -122,6 +120,17 @@ def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
         clocks=clocks_to_json(after.clocks),
         state=state,
     )
+
+
+def _stage_own(attempt: Attempt, rows: pl.LazyFrame, tally: Tally, *, may_widen: bool) -> Parts:
+    """Stage what the batch has for the pipeline's own table: nothing at all where it would be left as it is."""
+    sink, plan = attempt.flow.sink, attempt.plan
+    schema = sink.prepare(rows.collect_schema(), may_widen=may_widen)
+    files = sink.stage(plan.batch_id, attempt.name, rows, tally)
+    old, revision = sink.revise(plan.batch_id, attempt.name, Edit(schema, replaced(plan)))
+    if sink.is_left_alone((*files, *old), schema, revision):
+        return Parts({}, {}, {})
+    return Parts({"main": (*files, *old)}, {"main": schema}, {} if revision is None else {"main": revision})
 
 
 def _tally(flow: Flow) -> Tally:

@@ -6,9 +6,12 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from etl.chains import stateful_steps
 from etl.errors import TableStateError
 
 if TYPE_CHECKING:
+    from etl.flow import Flow
+    from etl.flow_schema import FlowColumns
     from etl.model import StateRef
     from etl.seam import Seam
     from etl.state.contract import State, StateChange, TableLayout
@@ -56,6 +59,11 @@ class States:
         found = self._stores[name].open(self.refs.get(name), layouts, step.fingerprint())
         self._opened[name] = found
         return found.tables
+
+    def check(self, flow: Flow, columns: FlowColumns) -> None:
+        """Open every state as the next batch would. Raises ConfigError, and StateError for that of other transforms."""
+        for name, step in stateful_steps(flow).items():
+            self.opened(name, step, step.layouts(*columns.inputs_of(step)))
 
     def stage(
         self, batch_id: int, attempt: str, changes: Mapping[str, Mapping[str, StateChange]]

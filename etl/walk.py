@@ -7,10 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from etl.chains import clock_rules, stateful_steps
+from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
-from etl.errors import EtlError, FencedError, PinChangedError, RecordExistsError, SourceChangedError, TableMovedError
+from etl.errors import EtlError, PinChangedError, SourceChangedError, TableMovedError
 from etl.flow import Flow
+from etl.flow_schema import FlowColumns
 from etl.inlets import Inlets
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput
 from etl.pinning import pins_of
@@ -34,7 +36,7 @@ _FOLD_AT_LEAST_EVERY = 1000
 
 
 class Runner:
-    """The runner of one pipeline: holds its lease from the first step to :meth:`close`."""
+    """The runner of one pipeline, whose lease somebody holds for it. ``next_id`` is the batch that comes next."""
 
     def __init__(self, pipeline: Pipeline, checkpoint: Checkpoint, seam: Seam, reporter: Reporter) -> None:
         self._pipeline = pipeline
@@ -49,14 +51,9 @@ class Runner:
         )
         self._timers = Timers(self._flow, self._states)
         self._watermarks = Watermarks()
-        self._next_id = 0
+        self.next_id = 0
         self._has_stray_files = False
         self._tended_for = -1
-
-    @property
-    def seam(self) -> Seam:
-        """The world that it runs in."""
-        return self._seam
 
     def has_full_batch(self) -> bool:
         """Tell whether as much waits as one batch takes. Looks, takes nothing."""
@@ -65,7 +62,7 @@ class Runner:
     @property
     def awaits_refresh(self) -> bool:
         """Whether the table still holds what a full refresh is to replace."""
-        return self._checkpoint.replaces is not None and self._next_id == 0
+        return self._checkpoint.replaces is not None and self.next_id == 0
 
     def recover(self) -> BatchResult | None:
         """Bring an unfinished batch to its end and return its result, None when there was none.
@@ -93,13 +90,25 @@ class Runner:
             plan, manifest = self._staged_anew(plan, manifest, f"staged files are missing: {lost}")
         return self._commit(plan, manifest, watch)
 
+    def check(self) -> None:
+        """Try the transforms on empty frames of what is known, the table and the states that they go on from.
+
+        Raises ConfigError, SinkError, StateError.
+        """
+        schemas = self._inlets.schemas()
+        if all(schemas.values()):
+            columns = FlowColumns(self._flow, schemas)
+            self._flow.sink.prepare(columns.result())
+            self._states.check(self._flow, columns)
+
     def _go_on_from(self, standing: Standing) -> None:
-        self._next_id = standing.committed + 1
+        self.next_id = standing.committed + 1
         self._inlets.stand_at(standing)
         before = {name: standing.known(name) for name in self._flow.sources}
         self._publication.recorded = {name: known.schema for name, known in before.items() if known is not None}
         if standing.committed >= 0:
-            self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
+            entry = self._checkpoint.commits.read(standing.committed)
+            self._publication.sides = states_of(entry, self._flow.sink.table)
         if clock_rules(self._flow) or self._states.names:
             self._remember(newest_manifests(self._checkpoint, standing, self._states.kept_batches))
 
@@ -118,7 +127,7 @@ class Runner:
 
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
-        inputs = self._inlets.next(self._next_id)
+        inputs = self._inlets.next(self.next_id)
         self._tell_notes()
         if inputs is None:
             return None
@@ -134,7 +143,7 @@ class Runner:
 
     def _plan_of(self, inputs: Mapping[str, PlannedInput]) -> BatchPlan:
         return BatchPlan(
-            batch_id=self._next_id,
+            batch_id=self.next_id,
             batch_at=self._seam.now(),
             inputs=inputs,
             definition=self._pipeline.definition,
@@ -145,19 +154,7 @@ class Runner:
         )
 
     def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
-        epochs = self._checkpoint.epochs
-        epochs.check()
-        try:
-            self._checkpoint.plans.add(
-                plan, epoch=epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason
-            )
-        except RecordExistsError as exc:
-            epochs.check()
-            raise FencedError(
-                f"batch {plan.batch_id} was just planned by a runner that this one took over from",
-                where=self._checkpoint.url,
-                hint="run again: its plan is recovered like any other",
-            ) from exc
+        self._checkpoint.add_plan(plan, self._seam.new_id(), revision, reason)
 
     def run_batch(self) -> BatchResult | None:
         """Plan and carry out the next batch; None when there is nothing new."""
@@ -165,20 +162,16 @@ class Runner:
         plan = self.plan()
         if plan is None:
             return None
-        watch.lap("plan")
-        self._reporter.planned(self._pipeline.name, plan)
-        return self._carry_out(plan, watch)
+        return self._begin(plan, watch)
 
     def run_due(self) -> BatchResult | None:
         """Carry out a batch without rows where time alone has something to give; None where it has not."""
         watch = Stopwatch(self._seam)
-        plan = self._plan_of(self._inlets.idle(self._next_id))
+        plan = self._plan_of(self._inlets.idle(self.next_id))
         if not self._timers.is_due(plan, self._watermarks, self._inlets.schemas()):
             return None
         self._add_plan(plan)
-        watch.lap("plan")
-        self._reporter.planned(self._pipeline.name, plan)
-        return self._carry_out(plan, watch)
+        return self._begin(plan, watch)
 
     def run_resolution(self, resolution: Mapping[str, Json], units: Mapping[str, Mapping[str, Json]]) -> BatchResult:
         """Plan and carry out a batch that deals with rows of the quarantine: what is read again, by source.
@@ -186,8 +179,11 @@ class Runner:
         Every source stays where it is.
         """
         watch = Stopwatch(self._seam)
-        plan = replace(self._plan_of(self._inlets.again(self._next_id, units)), resolution=resolution)
+        plan = replace(self._plan_of(self._inlets.again(self.next_id, units)), resolution=resolution)
         self._add_plan(plan)
+        return self._begin(plan, watch)
+
+    def _begin(self, plan: BatchPlan, watch: Stopwatch) -> BatchResult:
         watch.lap("plan")
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, watch)
@@ -284,16 +280,16 @@ class Runner:
         self._remember([manifest])
         if plan.batch_id % self._states.kept_batches == self._states.kept_batches - 1:
             self._states.collect()
-        self._next_id = plan.batch_id + 1
+        self.next_id = plan.batch_id + 1
 
     def idle(self) -> None:
         """Do upkeep that is off the hot path: fold the ledgers of the sources, summarise the table's log."""
-        if self._next_id == self._tended_for:
+        if self.next_id == self._tended_for:
             return
-        self._tended_for = self._next_id
+        self._tended_for = self.next_id
         self._checkpoint.epochs.check()
-        if self._next_id > 0:
-            self._inlets.fold(self._next_id - 1)
+        if self.next_id > 0:
+            self._inlets.fold(self.next_id - 1)
         self._states.collect()
         for sink in self._flow.sinks.values():
             sink.tend()

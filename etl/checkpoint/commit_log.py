@@ -42,6 +42,14 @@ class CommitEntry:
     sides: Mapping[str, SideState] = field(default_factory=dict)
 
 
+def states_of(entry: CommitEntry, own: str) -> dict[str, SideState]:
+    """Return the tables as an entry left them, by role; in format 1 the pipeline's ``own`` stands in the result."""
+    version = entry.result.tables.get(own)
+    if "main" in entry.sides or version is None:
+        return dict(entry.sides)
+    return {**entry.sides, "main": SideState(entry.table_id, entry.result.batch_id, version)}
+
+
 class CommitLog:
     """The commit entries, ``commits/``."""
 

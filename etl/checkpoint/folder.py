@@ -21,6 +21,7 @@ from etl.storage import LocalStorage, probe_conditional_create, put_if_absent
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from etl.model import BatchPlan
     from etl.seam import Seam
     from etl.storage import Storage
 
@@ -57,6 +58,19 @@ class Checkpoint:
     def url(self) -> str:
         """Return where the checkpoint lies."""
         return self.storage.url
+
+    def add_plan(self, plan: BatchPlan, attempt: str, revision: int, reason: str) -> None:
+        """Publish a plan, by the holder of the highest epoch alone. Raises FencedError."""
+        self.epochs.check()
+        try:
+            self.plans.add(plan, epoch=self.epochs.current, attempt=attempt, revision=revision, reason=reason)
+        except RecordExistsError as exc:
+            self.epochs.check()
+            raise FencedError(
+                f"batch {plan.batch_id} was just planned by a runner that this one took over from",
+                where=self.url,
+                hint="run again: its plan is recovered like any other",
+            ) from exc
 
     def refuse_superseded(self) -> None:
         """Raise FencedError where a full refresh has begun a later generation."""

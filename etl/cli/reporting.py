@@ -89,5 +89,5 @@ def batch_line(result: BatchResult) -> str:
     what = "" if result.resolution is None else f" ({result.resolution['action']})"
     return (
         f"{result.pipeline}  batch {result.batch_id}{what}  {size(result.bytes_read)}  {', '.join(fates)}"
-        f"  {tables}  {seconds:.2f} s"
+        f"  {tables or 'no table changed'}  {seconds:.2f} s"
     )

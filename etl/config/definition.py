@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from etl.config.interpolation import texts
+from etl.config.project_file import PROJECT_FILE
 from etl.config.specification import PipelineSpec, SourceSpec, TransformSpec, dumped
 from etl.project import Project
 from etl.schema_contract import EVOLVE, STRICT
@@ -70,14 +71,23 @@ def _ordered(schema: Any) -> list[list[Any]] | None:  # noqa: ANN401  a schema o
     return None if schema is None else [list(column) for column in schema.items()]
 
 
-def _python_digests(step: TransformSpec, project: Project) -> dict[str, str]:
-    """Return the digest of each Python file that the transform names as ``module:function``."""
+def files_of(spec: PipelineSpec, project: Project) -> list[Path]:
+    """Return the files that say what a pipeline is: its own, the project's, those of its Python functions."""
+    named = [path for step in spec.steps for path in _python_files(step, project).values()]
+    return [spec.path, project.folder / PROJECT_FILE, *named]
+
+
+def _python_files(step: TransformSpec, project: Project) -> dict[str, Path]:
+    """Return each Python file that the transform names as ``module:function``, by its module."""
     if step.key not in _PYTHON_KEYS:
         return {}
     named = [_FUNCTION.fullmatch(text) for text in texts(dumped(step.options))]
     modules = {found[1] for found in named if found}
-    files = {module: project.folder / "transforms" / f"{module.replace('.', '/')}.py" for module in modules}
-    return {module: _digest(path) for module, path in files.items()}
+    return {module: project.folder / "transforms" / f"{module.replace('.', '/')}.py" for module in modules}
+
+
+def _python_digests(step: TransformSpec, project: Project) -> dict[str, str]:
+    return {module: _digest(path) for module, path in _python_files(step, project).items()}
 
 
 def _digest(path: Path) -> str:

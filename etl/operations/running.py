@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.config.lineage import overlaps
@@ -13,6 +14,7 @@ from etl.engine import run
 from etl.errors import EtlError, FencedError, LeaseHeldError
 from etl.following import follow
 from etl.model import Bounds
+from etl.operations.editing import Edits, stamps_of_project
 from etl.operations.failures import clear_failure, record_failure
 from etl.operations.refreshing import begin_refresh
 from etl.waking import FolderWaker
@@ -20,6 +22,7 @@ from etl.waking import FolderWaker
 if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec
     from etl.model import BatchPlan, BatchResult
+    from etl.operations.editing import Stamps
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.progress import Reporter
@@ -86,15 +89,17 @@ class Running:
 def run_pipelines(workspace: Workspace, names: Sequence[str] | None, running: Running) -> Iterator[Outcome]:
     """Run the named pipelines (None: all) one after the other, each after those whose tables it reads.
 
-    One whose input failed is skipped; the others go on. Raises ConfigError before the first is started.
+    One whose input failed is skipped; the others go on. One that is edited while it runs is taken as it is then.
+    Raises ConfigError before the first is started.
     """
+    seen = stamps_of_project(workspace.folder)
     specs = workspace.specs(names)
     failed: dict[str, PipelineSpec] = {}
     for spec in specs:
         if running.should_stop():
             return
         needed = next((name for name, other in failed.items() if _reads(spec, other)), None)
-        outcome = Outcome(spec.name, skipped_for=needed) if needed else _run_spec(workspace, spec, running)
+        outcome = Outcome(spec.name, skipped_for=needed) if needed else _run_spec(workspace, spec, running, seen)
         if outcome.exit_code:
             failed[spec.name] = spec
         yield outcome
@@ -105,7 +110,7 @@ def _reads(spec: PipelineSpec, other: PipelineSpec) -> bool:
     return any(overlaps(pattern, other.sink.url) for pattern in read)
 
 
-def _run_spec(workspace: Workspace, spec: PipelineSpec, running: Running) -> Outcome:
+def _run_spec(workspace: Workspace, spec: PipelineSpec, running: Running, seen: Stamps) -> Outcome:
     try:
         pipeline = wire(spec, workspace.project, running.seam)
         if running.full_refresh:
@@ -114,7 +119,8 @@ def _run_spec(workspace: Workspace, spec: PipelineSpec, running: Running) -> Out
         return Outcome(spec.name, error=exc)
     if spec.trigger == "once":
         running = replace(running, bounds=_one_batch(running.bounds))
-    return run_pipeline(pipeline, running)
+    edits = Edits(workspace, spec, pipeline, seen)
+    return run_pipeline(replace(pipeline, edited=partial(edits.taken, running.seam)), running)
 
 
 def _one_batch(bounds: Bounds) -> Bounds:
@@ -122,8 +128,7 @@ def _one_batch(bounds: Bounds) -> Bounds:
 
 
 def _follow(pipeline: Pipeline, running: Running, listener: Listener) -> None:
-    folders = [folder for source in pipeline.sources.values() for folder in source.watched()]
-    with FolderWaker(folders, running.should_stop) as waker:
+    with FolderWaker(running.should_stop) as waker:
         follow(pipeline, running.seam, listener, waker, running.bounds)
 
 

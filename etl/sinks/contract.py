@@ -99,6 +99,13 @@ class Sink(Protocol):
         Durable and unreferenced as ``stage``. Raises SinkError where a value does not survive the change.
         """
 
+    def is_left_alone(self, files: Sequence[StagedFile], schema: Schema, revision: Revision | None) -> bool:
+        """Tell whether a batch of these files would leave the table as it is, so that it gets no version.
+
+        Never before it holds a batch of this checkpoint. ``files`` are those staged and those written anew, ``schema``
+        is what ``prepare`` gave.
+        """
+
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
 

@@ -30,7 +30,7 @@ from etl.sinks.delta_merge import Merger
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
-from etl.sinks.delta_staging import StagingArea
+from etl.sinks.delta_staging import StagingArea, fit
 from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class DeltaSink:
             tally.add_of_files("written", rows_by_file(frame))
             look(frame)
 
-        fitted = _fit(observed(rows, see).select(names), types)
+        fitted = fit(observed(rows, see).select(names), types)
         files = self._staging.write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
         self._is_idle = not any(tally.counts()[fate] for fate in ARRIVED)
@@ -216,6 +216,16 @@ class DeltaSink:
         """
         version = -1 if head is None else head.version
         return None if self._is_idle else Revision((), version, is_data_change=True)
+
+    def is_left_alone(self, files: Sequence[StagedFile], schema: Schema, revision: Revision | None) -> bool:
+        """Tell whether a batch would change neither rows nor columns of a table that has batches of ours."""
+        head = self._log.head()
+        if files or head is None or head.batch_id is None:
+            return False
+        if revision is not None and (revision.removes or revision.is_data_change):
+            return False
+        is_idle = self._options.write_mode == "overwrite"
+        return is_idle or schema == from_delta_fields(head.fields)
 
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
@@ -285,13 +295,3 @@ class DeltaSink:
         if head.version - self._tended_at >= _LOG_CHECKPOINT_EVERY:
             self._log.write_checkpoint()
             self._tended_at = head.version
-
-
-def _fit(rows: pl.LazyFrame, types: pl.Schema) -> pl.LazyFrame:
-    """Cast columns to the table's types, which hold every value of theirs."""
-    import polars as pl
-
-    given = rows.collect_schema()
-    return rows.select(
-        pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=True) for name, dtype in types.items()
-    )

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from etl.sinks.delta_options import DeltaOptions
 
 
+def fit(rows: pl.LazyFrame, types: pl.Schema) -> pl.LazyFrame:
+    """Cast columns to the table's types, which hold every value of theirs."""
+    import polars as pl
+
+    given = rows.collect_schema()
+    return rows.select(
+        pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=True) for name, dtype in types.items()
+    )
+
+
 class StagingArea:
     """The staged files of one table: durable, under names of their app id, batch and attempt."""
 

@@ -59,6 +59,12 @@ class LogHandles:
         if held is not None:
             held.close()
 
+    def take_over(self, former: LogHandles) -> None:
+        """Take the open handles of another."""
+        if former._base == self._base:
+            self._open.update(former._open)
+            former._open.clear()
+
     def close(self) -> None:
         """Close all. *Repeat*: safe."""
         _close(self._open)

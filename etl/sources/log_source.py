@@ -136,6 +136,11 @@ class LogSource:
         """Let go of all handles: what is deleted from now on is not drained. *Repeat*: safe."""
         self._handles.close()
 
+    def take_over(self, former: object) -> None:
+        """Go on with the handles of the source whose place this one takes in a run: what has lost its name stays."""
+        if isinstance(former, LogSource):
+            self._handles.take_over(former._handles)  # noqa: SLF001  of its own class
+
     def check_replay(self) -> None:
         """Refuse to read all anew where logs that were read are no longer where the patterns find them.
 

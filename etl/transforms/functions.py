@@ -7,7 +7,9 @@ import inspect
 import re
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 from etl.errors import ConfigError, EtlError, TransformError
@@ -17,6 +19,14 @@ _NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*):([A-Za-z_]\w*)")
 FOLDER = "transforms"
 
 Error = TypeVar("Error", bound=EtlError)
+
+
+class _Loader(SourceFileLoader):
+    """Compiles what the file says now: the cached bytecode of an edit within the same second may be that of before."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002  the signature of the standard library
+        """Return the code of the module."""
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 class UserFunction:
@@ -93,7 +103,8 @@ class UserFunction:
     def _module(self, module_name: str) -> object:
         """Return the module, loaded afresh under a name of its own: it can neither hide nor be hidden by another."""
         private = f"_etl_transforms.{module_name}"
-        spec = importlib.util.spec_from_file_location(private, self._path)
+        loader = _Loader(private, str(self._path))
+        spec = importlib.util.spec_from_file_location(private, self._path, loader=loader)
         if spec is None or spec.loader is None:
             raise ConfigError(f"{self._path} cannot be loaded", where=self._where, hint="name a .py file")
         module = importlib.util.module_from_spec(spec)

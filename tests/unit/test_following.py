@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +21,14 @@ class Scripted:
         self._ends = ends
         self._script = list(script)
         self.waited_s: list[float] = []
+        self.watched: list[list[str]] = []
 
     @property
     def is_stopped(self) -> bool:
         return not self._script and self._ends
+
+    def watch(self, folders: Sequence[str]) -> None:
+        self.watched.append(list(folders))
 
     def wait(self, timeout_s: float) -> bool:
         self.waited_s.append(timeout_s)
