@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
@@ -114,6 +115,8 @@ def _storage_errors(url: str) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
+        if exc.errno == errno.EPIPE:  # nobody reads what the reporter prints: no store says so
+            raise
         raise StorageError(exc.strerror or str(exc), where=str(exc.filename or url), hint=_AGAIN) from exc
 
 

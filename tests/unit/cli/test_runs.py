@@ -5,7 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
 from etl.checkpoint.lease import FileLease
+from etl.cli.app import app
 from etl.seam import Seam
 
 
@@ -17,6 +20,15 @@ def test_a_run_prints_a_line_a_batch_and_the_sum(etl: Any) -> None:
     assert lines[0].startswith("orders  batch 0  51 B  2 read, 1 written, 1 filtered  silver.orders v0  ")
     assert lines[1].startswith("orders  batch 1  25 B  1 read, 1 written  silver.orders v1  ")
     assert lines[2:] == ["orders  2 batches, 2 rows written"]
+
+
+def test_a_run_in_the_project_folder_itself_takes_no_file_for_edited(shop: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(shop)
+
+    done = CliRunner().invoke(app, ["run", "--all"], prog_name="etl")
+
+    assert done.exit_code == 0
+    assert "edited" not in done.stdout
 
 
 def test_a_run_with_nothing_new_says_so(ran: Any) -> None:
