@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -42,7 +43,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def stamps_of_project(folder: Path) -> Stamps:
     """Look at every file that may declare something of a project. To be asked before the files are read."""
-    return stamps_of([folder / PROJECT_FILE, *pipeline_files(folder), *sorted((folder / FOLDER).rglob("*.py"))])
+    root = Path(os.path.abspath(folder))  # as a project names its files
+    return stamps_of([root / PROJECT_FILE, *pipeline_files(root), *sorted((root / FOLDER).rglob("*.py"))])
 
 
 class Edits:
