@@ -43,8 +43,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def stamps_of_project(folder: Path) -> Stamps:
     """Look at every file that may declare something of a project. To be asked before the files are read."""
-    whole = Path(os.path.abspath(folder))
-    return stamps_of([whole / PROJECT_FILE, *pipeline_files(whole), *sorted((whole / FOLDER).rglob("*.py"))])
+    root = Path(os.path.abspath(folder))  # as a project names its files
+    return stamps_of([root / PROJECT_FILE, *pipeline_files(root), *sorted((root / FOLDER).rglob("*.py"))])
 
 
 class Edits:

@@ -91,6 +91,15 @@ def test_the_whole_way_of_a_project(etl: Any, open_gate: Any) -> None:
     assert "silver.orders version 2" in etl("trace", "silver.orders").stdout
 
 
+def test_a_run_in_the_folder_of_the_project_takes_no_file_for_edited(etl: Any, open_gate: Any) -> None:
+    open_gate()
+
+    done = etl("run", "--all")
+
+    assert done.returncode == 0, done.stderr
+    assert "edited" not in done.stdout + done.stderr
+
+
 def test_a_file_name_that_is_not_utf8_is_shown_and_traced(shop: Path, etl: Any, open_gate: Any) -> None:
     open_gate()
     Path(os.fsdecode(os.fsencode(shop) + b"/landing/caf\xe9.ndjson")).write_text('{"id": 99}\n')
