@@ -73,16 +73,16 @@ def deduplicated(keep: str) -> Step:
 
 LAST_WITHIN = Step(
     "deduplicate last within",
-    ["deduplicate: {keys: [k], keep: last, within: 7m}", *_SETTLED],
+    ["deduplicate: {keys: [k], keep: last, within: 10m}", *_SETTLED],
     f"""SELECT {COLUMNS} FROM given
-        QUALIFY COALESCE(LEAD(at) OVER (PARTITION BY k ORDER BY at, n) > at + INTERVAL 7 MINUTE, TRUE)
+        QUALIFY COALESCE(LEAD(at) OVER (PARTITION BY k ORDER BY at, n) > at + INTERVAL 10 MINUTE, TRUE)
             AND {_BEFORE_FAR}""",
-    behind=7,
+    behind=10,
     takes="input",
 )
 FIRST_WITHIN = Step(
     "deduplicate first within",
-    ["deduplicate: {keys: [k], within: 7m}"],
+    ["deduplicate: {keys: [k], within: 10m}"],
     f"SELECT {COLUMNS} FROM given WHERE n IN (SELECT n FROM first_within)",
     takes="input",
 )
@@ -99,9 +99,9 @@ _SPANS = {
     ),
 }
 _IN_SESSIONS = """
-    SELECT *, MIN(at) OVER w AS window_start, MAX(at) OVER w + INTERVAL 7 MINUTE AS window_end FROM (
+    SELECT *, MIN(at) OVER w AS window_start, MAX(at) OVER w + INTERVAL 10 MINUTE AS window_end FROM (
         SELECT *, SUM(begins) OVER (PARTITION BY k ORDER BY at ROWS UNBOUNDED PRECEDING) AS session FROM (
-            SELECT *, CASE WHEN at < LAG(at) OVER (PARTITION BY k ORDER BY at) + INTERVAL 7 MINUTE
+            SELECT *, CASE WHEN at < LAG(at) OVER (PARTITION BY k ORDER BY at) + INTERVAL 10 MINUTE
                            THEN 0 ELSE 1 END AS begins
             FROM given WHERE at IS NOT NULL))
     WINDOW w AS (PARTITION BY k, session)"""
@@ -110,7 +110,7 @@ _IN_SESSIONS = """
 def windows(kind: str, emit: str) -> Step:
     """Return ``group_by`` with a window: ``tumbling``, ``sliding`` or ``session``."""
     if kind == "session":
-        span, period, slide, placed = "session_gap: 7m", 0, 0, _IN_SESSIONS
+        span, period, slide, placed = "session_gap: 10m", 0, 0, _IN_SESSIONS
     else:
         span, period, start, slide = _SPANS[kind]
         placed = f"""SELECT *, window_start + INTERVAL {period} MINUTE AS window_end
@@ -131,7 +131,7 @@ def windows(kind: str, emit: str) -> Step:
         behind=period,
         lateness="session" if kind == "session" else "window",
         slide=slide,
-        gap=7 if kind == "session" else 0,
+        gap=10 if kind == "session" else 0,
         keys=keys,
     )
 
@@ -156,8 +156,9 @@ MARKED = Step(
 SQL_WINDOWS = Step(
     "sql windows",
     [
-        "sql: SELECT k, window_end AS at, SUM(x) AS x, COUNT(*) AS id, 0 AS n FROM input WHERE x IS NOT NULL "
-        "GROUP BY k, TUMBLE(at, INTERVAL '10 minutes') HAVING COUNT(*) > 1",
+        """sql: >-
+      SELECT k, window_end AS at, SUM(x) AS x, COUNT(*) AS id, 0 AS n FROM input WHERE x IS NOT NULL
+      GROUP BY k, TUMBLE(at, INTERVAL '10 minutes') HAVING COUNT(*) > 1""",
         *_SETTLED,
     ],
     f"""SELECT k, time_bucket(INTERVAL 10 MINUTE, at, {_SINCE}) + INTERVAL 10 MINUTE AS at, {_TOTALS}, 0 AS n
@@ -176,7 +177,7 @@ SQL_DISTINCT = Step(
 TOTALS = Step(
     "stateful totals",
     [
-        "stateful: {python: users:totals, keys: [k], state_schema: {id: int64, x: int64, seen: timestamp}, timeout: 3d}",
+        "stateful: {python: users:totals, keys: [k], state_schema: {id: int64, x: int64, at: timestamp}, timeout: 3d}",
         _rows(k="k", at="at", x="x", id="id", n="0"),
         *_SETTLED,
     ],
@@ -194,10 +195,11 @@ FUNCTIONS = """
 import polars as pl
 
 def totals(rows, state, batch):
-    new = rows.select("k", id=pl.lit(1, pl.Int64), x=pl.col("x").fill_null(0), seen="at")
-    known = pl.concat([state, new]).group_by("k").agg(pl.col("id").sum(), pl.col("x").sum(), pl.col("seen").max())
-    over = known.join(batch.expired, on="k", nulls_equal=True).rename({"seen": "at"})
-    return over, known.join(batch.expired, on="k", how="anti", nulls_equal=True)
+    new = rows.select("k", "at", id=pl.lit(1, pl.Int64), x=pl.col("x").fill_null(0))
+    known = pl.concat([state, new.select(state.columns)]).group_by("k")
+    known = known.agg(pl.col("id").sum(), pl.col("x").sum(), pl.col("at").max())
+    over, kept = (known.join(batch.expired, on="k", how=how, nulls_equal=True) for how in ("semi", "anti"))
+    return over, kept
 
 def numbered(rows, state, batch):
     counted = rows.select("k", number=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("k"))
@@ -218,9 +220,9 @@ _COMBINED = {
 
 
 def joined(how: str) -> Step:
-    """Return ``join_stream`` with the source ``right``: a partner comes at most 3 minutes before, 8 after."""
-    match = "r.k = g.k AND r.at BETWEEN g.at - INTERVAL 3 MINUTE AND g.at + INTERVAL 8 MINUTE"
-    within = "within: {column: at, other: at, before: 3m, after: 8m}"
+    """Return ``join_stream`` with the source ``right``: a partner comes at most 5 minutes before, 10 after."""
+    match = "r.k = g.k AND r.at BETWEEN g.at - INTERVAL 5 MINUTE AND g.at + INTERVAL 10 MINUTE"
+    within = "within: {column: at, other: at, before: 5m, after: 10m}"
     kept = "WHERE at IS NOT NULL"
     left, right = f"(SELECT * FROM given {kept})", f"(SELECT * FROM on_time_right {kept})"
     if how == "semi":
@@ -239,28 +241,27 @@ def joined(how: str) -> Step:
         f"join {how}",
         [f"join_stream: {{with: right, on: [k], how: {how}, {within}}}", *made, *_SETTLED],
         query,
-        behind=8,
+        behind=10,
         source="right",
     )
 
 
 @dataclass(frozen=True)
 class Chain:
-    """One to three steps, behind a union with the source ``more`` or not."""
+    """One to three steps, and a watermark ``delay`` minutes behind; ``has_more``: behind a union with ``more``."""
 
     steps: tuple[Step, ...]
     has_more: bool = False
     delay: int = 0
 
     def __repr__(self) -> str:
-        parts = [*(["union"] if self.has_more else []), *(step.name for step in self.steps)]
+        parts = [*["union"][: self.has_more], *(step.name for step in self.steps)]
         return f"<{' | '.join(parts)}, delay {self.delay}m>"
 
     @property
     def sources(self) -> list[str]:
         """The names of the sources, the main one first."""
-        joined_with = [step.source for step in self.steps if step.source]
-        return ["main", *(["more"] if self.has_more else []), *joined_with]
+        return ["main", *["more"][: self.has_more], *(step.source for step in self.steps if step.source)]
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -84,12 +84,12 @@ def _naive(moment: datetime | None) -> datetime | None:
 
 
 def _first_within(batches: Sequence[Mapping[str, list[Row]]], late: set[int]) -> Iterator[int]:
-    """Yield the rows that ``deduplicate`` within 7 minutes keeps: batch by batch, in each by time and place."""
+    """Yield the rows that ``deduplicate`` within 10 minutes keeps: batch by batch, in each by time and place."""
     kept: dict[str | None, list[datetime]] = {}
     for batch in batches:
         rows = [row for row in batch["main"] if row["n"] not in late]
         for row in sorted(rows, key=lambda row: (row["at"], row["n"])):
-            if all(abs(row["at"] - at) > timedelta(minutes=7) for at in kept.get(row["k"], [])):
+            if all(abs(row["at"] - at) > timedelta(minutes=10) for at in kept.get(row["k"], [])):
                 kept.setdefault(row["k"], []).append(row["at"])
                 yield row["n"]
 
@@ -97,7 +97,7 @@ def _first_within(batches: Sequence[Mapping[str, list[Row]]], late: set[int]) ->
 def expected(home: Home, late: Sequence[int]) -> pl.DataFrame:
     """Return what the steps' queries make of all rows that are not late."""
     chain = home.history.chain
-    with duckdb.connect() as con:
+    with duckdb.connect(config={"threads": 1}) as con:
         for source, units in home.given.items():
             rows = [row for unit in units for row in unit if row["n"] not in late]
             con.register(f"frame_{source}", pl.DataFrame(rows, schema=TYPES).to_arrow())

@@ -15,7 +15,6 @@ from tests.stateful_oracle import check
 SHARED = Path("/dev/shm")  # noqa: S108  where it is, a disk in memory: durable writes cost nothing there
 WHERE = SHARED if SHARED.is_dir() else None
 EXAMPLES = settings(deadline=None, suppress_health_check=list(HealthCheck))
-"""Of all chains; an example is some runs of an engine, so that few hundred take a minute."""
 
 
 def prove(history: History, *, is_real: bool = False) -> None:
