@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.chains import clock_rules, stateful_steps
+from etl.chains import stateful_steps
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import EtlError, FencedError, PinChangedError, RecordExistsError, SourceChangedError, TableMovedError
@@ -15,6 +15,7 @@ from etl.inlets import Inlets
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput
 from etl.pinning import pins_of
 from etl.progress import Stopwatch
+from etl.redefinition import carried_over
 from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, newest_manifests, restore_sources, take_stock
 from etl.staging import stage_batch
@@ -89,8 +90,9 @@ class Runner:
             return self._carry_out(plan, watch)
         manifest = standing.manifest
         if standing.step is Step.RESTAGE:
-            lost = ", ".join(standing.missing)
-            plan, manifest = self._staged_anew(plan, manifest, f"staged files are missing: {lost}")
+            plan, manifest = self._staged_anew(
+                plan, manifest, f"staged files are missing: {', '.join(standing.missing)}"
+            )
         return self._commit(plan, manifest, watch)
 
     def _go_on_from(self, standing: Standing) -> None:
@@ -100,8 +102,9 @@ class Runner:
         self._publication.recorded = {name: known.schema for name, known in before.items() if known is not None}
         if standing.committed >= 0:
             self._publication.sides = dict(self._checkpoint.commits.read(standing.committed).sides)
-        if clock_rules(self._flow) or self._states.names:
-            self._remember(newest_manifests(self._checkpoint, standing, self._states.kept_batches))
+        manifests = newest_manifests(self._checkpoint, standing, self._states.kept_batches if self._states.names else 1)
+        self._tell(carried_over(self._flow, self._checkpoint.storage.at("state"), manifests, self._inlets.schemas()))
+        self._remember(manifests)
 
     def _remember(self, manifests: Sequence[Manifest]) -> None:
         """Take in what batches left behind, the newest last: state, and where event time stands."""
@@ -119,7 +122,7 @@ class Runner:
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
         inputs = self._inlets.next(self._next_id)
-        self._tell_notes()
+        self._tell(self._inlets.notes())
         if inputs is None:
             return None
         plan = self._plan_of(inputs)
@@ -127,9 +130,8 @@ class Runner:
         self._inlets.accept(plan)
         return plan
 
-    def _tell_notes(self) -> None:
-        """Tell what the sources noticed: input that is lost, or that is back."""
-        for note in self._inlets.notes():
+    def _tell(self, notes: Iterable[str]) -> None:
+        for note in notes:
             self._reporter.noted(self._pipeline.name, note)
 
     def _plan_of(self, inputs: Mapping[str, PlannedInput]) -> BatchPlan:
@@ -148,9 +150,8 @@ class Runner:
         epochs = self._checkpoint.epochs
         epochs.check()
         try:
-            self._checkpoint.plans.add(
-                plan, epoch=epochs.current, attempt=self._seam.new_id(), revision=revision, reason=reason
-            )
+            attempt = self._seam.new_id()
+            self._checkpoint.plans.add(plan, epoch=epochs.current, attempt=attempt, revision=revision, reason=reason)
         except RecordExistsError as exc:
             epochs.check()
             raise FencedError(
@@ -216,7 +217,7 @@ class Runner:
                     raise
                 amendments += 1
                 refreshed = self._inlets.refreshed(plan, exc)
-                self._tell_notes()
+                self._tell(self._inlets.notes())
                 plan = self._amend(refreshed, str(exc.message))
             except EtlError as exc:
                 if not is_refused(plan, exc) or plan.batch_id in self._checkpoint.manifests.log.revisions():
