@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.balance import Tally
 from etl.chains import MAIN, clock_rules, delays, keeps_source_row, keys_after, state_ids, steps_of_chain
+from etl.errors import StateError
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, BatchPlan
 from etl.state.plain import PlainTable
@@ -103,7 +104,10 @@ class Passage:
         name = self._ids[id(step)]
         given = [each.collect_schema() for each in rows]
         step.output_schema(*given)
-        state = self._opened(name, step, step.layouts(*given))
+        try:
+            state = self._opened(name, step, step.layouts(*given))
+        except StateError as exc:
+            raise StateError(exc.message, where=exc.where, hint=exc.hint.replace("NAME", self._flow.name)) from exc
         behind_us = self._delays[id(step)]
         before_us = earlier(self._before.at_us, behind_us)
         moment = Moment(self._plan, before_us, lambda: earlier(self.watermarks().at_us, behind_us), bool(self._rules))

@@ -25,6 +25,16 @@ def parse_duration_s(text: object) -> float:
     return float(found[1]) * _DURATION_S[found[2]]
 
 
+def duration_text(span_us: int) -> str:
+    """Return microseconds as a pipeline file writes durations.
+
+    >>> duration_text(300_000_000), duration_text(1_500_000), duration_text(0), duration_text(7)
+    ('5m', '1500ms', '0s', '7us')
+    """
+    units = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
+    return next((f"{span_us // size}{unit}" for unit, size in units.items() if span_us and span_us % size == 0), "0s")
+
+
 def parse_size_bytes(text: object) -> int:
     """Return the bytes of ``64KB 256MB 2GB`` (powers of ten) or of a whole number."""
     if isinstance(text, int) and not isinstance(text, bool) and text > 0:

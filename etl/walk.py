@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from etl.inlets import Inlets
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput
 from etl.pinning import pins_of
 from etl.progress import Stopwatch
+from etl.redefinition import carried_over
 from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, newest_manifests, restore_sources, take_stock
 from etl.staging import stage_batch
@@ -86,8 +87,9 @@ class Runner:
             return self._carry_out(plan, watch)
         manifest = standing.manifest
         if standing.step is Step.RESTAGE:
-            lost = ", ".join(standing.missing)
-            plan, manifest = self._staged_anew(plan, manifest, f"staged files are missing: {lost}")
+            plan, manifest = self._staged_anew(
+                plan, manifest, f"staged files are missing: {', '.join(standing.missing)}"
+            )
         return self._commit(plan, manifest, watch)
 
     def check(self) -> None:
@@ -109,8 +111,15 @@ class Runner:
         if standing.committed >= 0:
             entry = self._checkpoint.commits.read(standing.committed)
             self._publication.sides = states_of(entry, self._flow.sink.table)
+        manifests = self._last_manifests(standing)
+        self._tell(carried_over(self._flow, self._checkpoint.storage.at("state"), manifests, self._inlets.schemas()))
+        self._remember(manifests)
+
+    def _last_manifests(self, standing: Standing) -> list[Manifest]:
+        """Return what the newest batches left, as far as the pipeline, or what it was before, goes on from it."""
         if clock_rules(self._flow) or self._states.names:
-            self._remember(newest_manifests(self._checkpoint, standing, self._states.kept_batches))
+            return newest_manifests(self._checkpoint, standing, self._states.kept_batches)
+        return [] if standing.manifest is None else [standing.manifest]
 
     def _remember(self, manifests: Sequence[Manifest]) -> None:
         """Take in what batches left behind, the newest last: state, and where event time stands."""
@@ -128,7 +137,7 @@ class Runner:
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
         inputs = self._inlets.next(self.next_id)
-        self._tell_notes()
+        self._tell(self._inlets.notes())
         if inputs is None:
             return None
         plan = self._plan_of(inputs)
@@ -136,9 +145,8 @@ class Runner:
         self._inlets.accept(plan)
         return plan
 
-    def _tell_notes(self) -> None:
-        """Tell what the sources noticed: input that is lost, or that is back."""
-        for note in self._inlets.notes():
+    def _tell(self, notes: Iterable[str]) -> None:
+        for note in notes:
             self._reporter.noted(self._pipeline.name, note)
 
     def _plan_of(self, inputs: Mapping[str, PlannedInput]) -> BatchPlan:
@@ -184,6 +192,9 @@ class Runner:
         return self._begin(plan, watch)
 
     def _begin(self, plan: BatchPlan, watch: Stopwatch) -> BatchResult:
+        return self._carry_out_planned(plan, watch)
+
+    def _carry_out_planned(self, plan: BatchPlan, watch: Stopwatch) -> BatchResult:
         watch.lap("plan")
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, watch)
@@ -212,7 +223,7 @@ class Runner:
                     raise
                 amendments += 1
                 refreshed = self._inlets.refreshed(plan, exc)
-                self._tell_notes()
+                self._tell(self._inlets.notes())
                 plan = self._amend(refreshed, str(exc.message))
             except EtlError as exc:
                 if not is_refused(plan, exc) or plan.batch_id in self._checkpoint.manifests.log.revisions():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -42,17 +43,21 @@ def history(
     if batch is not None:
         found = batch_of(wired, seam, batch)
         if as_json:
-            say_json([{**asdict(found.entry.result), "files": found.files}])
+            say_json([{**_entry_to_json(found.entry), "files": found.files}])
         else:
             say_batch(found)
         return
     entries = committed(wired, seam)
     if as_json:
-        say_json([asdict(entry.result) for entry in entries])
+        say_json([_entry_to_json(entry) for entry in entries])
     elif not entries:
         say("never run")
     else:
         say_history(entries, wired.sink.table)
+
+
+def _entry_to_json(entry: CommitEntry) -> dict[str, Any]:
+    return {**asdict(entry.result), "definition": entry.definition}
 
 
 def say_history(entries: list[CommitEntry], own: str) -> None:
@@ -68,7 +73,8 @@ def say_history(entries: list[CommitEntry], own: str) -> None:
         )
         for entry in entries
     ]
-    notes = [_note(entry.result) for entry in entries]
+    is_new = [False, *(after.definition != before.definition for before, after in pairwise(entries))]
+    notes = [_note(entry.result, is_edited=edited) for entry, edited in zip(entries, is_new, strict=True)]
     numbers = [name for name in header if name != "committed (UTC)"]
     if any(notes):
         header = (*header, "note")
@@ -77,9 +83,11 @@ def say_history(entries: list[CommitEntry], own: str) -> None:
     say(table(header, lines, numbers))
 
 
-def _note(result: BatchResult) -> str:
-    """Return what is special about a batch."""
-    notes = ["new schema"] if result.schema_changes and result.batch_id else []
+def _note(result: BatchResult, *, is_edited: bool) -> str:
+    """Return what is special about a batch; with ``is_edited`` it is the first one of another definition."""
+    notes = ["new definition"] if is_edited else []
+    if result.schema_changes and result.batch_id:
+        notes.append("new schema")
     if result.resolution is not None:
         is_refused = "refused" in result.resolution
         notes.append(f"{result.resolution['action']}{' refused' if is_refused else ''}")
@@ -98,6 +106,8 @@ def say_batch(batch: Batch) -> None:
         *[("checks" if index == 0 else "", text) for index, text in enumerate(checks)],
         *[("schema" if index == 0 else "", text) for index, text in enumerate(_changes(result))],
         *_resolution(result),
+        *([("watermark", f"{moment(result.watermark)} UTC")] if result.watermark else []),
+        *[("remembered" if index == 0 else "", text) for index, text in enumerate(_remembered(result))],
         ("bytes read", size(result.bytes_read)),
         ("seconds", ", ".join(f"{step} {took_s}" for step, took_s in result.seconds.items())),
         ("offsets", escaped(str(dict(result.offsets)))),
@@ -107,6 +117,13 @@ def say_batch(batch: Batch) -> None:
     for label, text in lines:
         say(f"  {label:<{_LABEL}} {text}")
     _say_files(batch.files)
+
+
+def _remembered(result: BatchResult) -> list[str]:
+    """Return what each stateful transform remembers after a batch."""
+    return [
+        f"{escaped(name)}: {counted(each['rows'], 'row')}, {size(each['bytes'])}" for name, each in result.state.items()
+    ]
 
 
 def _changes(result: BatchResult) -> list[str]:

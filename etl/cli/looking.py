@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from etl.operations.preview import Preview
     from etl.operations.status import Status
     from etl.operations.workspace import Workspace
+    from etl.redefinition import Outlook
 
 _FILES_SHOWN = 10
 _LABEL = 12
@@ -54,7 +55,7 @@ def say_plan(
 def _plan_lines(batch: NextBatch) -> list[tuple[str, str]]:
     """Return what there is to say of a batch, by label."""
     if not batch.files and not batch.recovery:
-        return [("next batch", f"{batch.batch_id}: nothing new to read"), ("definition", batch.definition)]
+        return [("next batch", f"{batch.batch_id}: nothing new to read"), *_definition_lines(batch)]
     lines = [("next batch", f"{batch.batch_id}: {counted(len(batch.files), 'file')}, {size(batch.size_bytes)}")]
     if batch.is_replacing:
         lines.append(("full refresh", "this batch takes the place of all that the table holds"))
@@ -66,10 +67,24 @@ def _plan_lines(batch: NextBatch) -> list[tuple[str, str]]:
         changes = tuple(replace(change, file="") for change in changes)
     lines += [("input", text) for text in _change_lines(changes)]
     lines += [("table", text) for text in _change_lines(batch.table_changes)]
-    lines.append(("definition", batch.definition))
+    return [*lines, *_definition_lines(batch)]
+
+
+def _definition_lines(batch: NextBatch) -> list[tuple[str, str]]:
+    """Return how the pipeline differs from what it was, and what that does to what it remembers."""
+    lines = [("definition", batch.definition)]
+    if batch.definition != "unchanged" or any(each.verdict != "same" for each in batch.state):
+        lines += [("state" if index == 0 else "", escaped(_outlook(each))) for index, each in enumerate(batch.state)]
     if batch.trouble is not None:
         lines.append(("would fail", escaped(str(batch.trouble), keep="\n")))
     return lines
+
+
+def _outlook(outlook: Outlook) -> str:
+    """Return what becomes of the state of a transform."""
+    words = {"same": "no effect", "compatible": "goes on", "refused": "refused", "gone": "refused"}
+    parts = [words.get(outlook.verdict, ""), "; ".join(outlook.details)]
+    return f"{outlook.transform}: {': '.join(part for part in parts if part)}"
 
 
 def _file_lines(batch: NextBatch) -> list[str]:
@@ -195,11 +210,22 @@ def say_status(found: list[Status]) -> None:
         header.append("behind")
         lines = [(*line, _behind(each)) for line, each in zip(lines, found, strict=True)]
     say(table(header, lines, numbers))
+    for text in filter(None, map(_event_time, found)):
+        say(text)
     for each in found:
         if each.note:
             say(f"\n{each.pipeline}: {escaped(each.note, keep=chr(10))}")
         if each.last_error is not None:
             _say_failure(each.pipeline, "refused" if each.state == "refused" else "failed", each.last_error)
+
+
+def _event_time(status: Status) -> str:
+    """Return how far event time has come and what is remembered, nothing where there is neither."""
+    parts = [f"watermark {moment(status.watermark)} UTC"] if status.watermark else []
+    if status.last_batch is not None and status.last_batch.result.state:
+        rows, size_bytes = status.remembered
+        parts.append(f"{', '.join(status.last_batch.result.state)} remember {counted(rows, 'row')}, {size(size_bytes)}")
+    return f"{status.pipeline}: {escaped('; '.join(parts))}" if parts else ""
 
 
 def _behind(status: Status) -> str:

@@ -9,7 +9,7 @@ import typer
 from etl.cli.frames import Format, FormatOption, Output, chosen_format, plain_rows, put_frame, say_frame
 from etl.cli.names import AsJson, PipelineName
 from etl.cli.session import app, session_of
-from etl.cli.text import count, escaped, moment, say, say_json, size, table
+from etl.cli.text import count, counted, escaped, moment, say, say_json, size, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,7 +132,7 @@ def say_rows(stored: StoredTableFacts, frame: pl.DataFrame, batch_id: int) -> No
 
     explained = columns_of_ours(stored.facts.layout.columns)
     known = [name for name in frame.columns if name not in explained]
-    say(f"{escaped(stored.name)}  after batch {batch_id}: at most {count(stored.facts.rows)} rows")
+    say(f"{escaped(stored.name)}  after batch {batch_id}: at most {counted(stored.facts.rows, 'row')}")
     say_frame(frame.select(*known, *explained), "table")
     for name, what in explained.items():
         say(f"  {name}: {what}")

@@ -6,10 +6,18 @@ import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
+from itertools import product
 
 from etl.config.faults import Location
 from etl.config.specification import PipelineSpec, SourceSpec
 from etl.project import CHECKPOINTS, Project
+
+_OWN = {
+    "sink": "reads what the sink writes ({}): the pipeline would feed itself",
+    "quarantine": "reads its own quarantine ({}): rejected rows would come back",
+    "late": "reads its own late table ({}): late rows would come back",
+}
+"""What is wrong with a source that reads a table of its own pipeline, by the block that says the table."""
 
 _MAGIC = re.compile(r"[*?\[{]")
 
@@ -35,8 +43,7 @@ def _needs(spec: PipelineSpec, specs: Sequence[PipelineSpec]) -> list[str]:
 
 
 def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
-    tables = (other.sink.url, other.sink.quarantine_url)
-    return any(_reads(spec, url) or _joins(spec, url) for url in tables)
+    return any(_reads(spec, url) or _joins(spec, url) for _, url in other.tables.values())
 
 
 def _reads(spec: PipelineSpec, folder: str) -> bool:
@@ -57,21 +64,20 @@ def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
     for source in spec.sources:
         if _may_read(source, checkpoints):
             _fault(spec, source.location, f"reads the lake's checkpoints ({CHECKPOINTS})")
-        if _may_read(source, spec.sink.url):
-            message = f"reads what the sink writes ({spec.sink.table}): the pipeline would feed itself"
-            _fault(spec, source.location, message)
-        elif _may_read(source, spec.sink.quarantine_url):
-            message = f"reads its own quarantine ({spec.sink.quarantine}): rejected rows would come back"
-            _fault(spec, source.location, message)
-    for url, name in ((spec.sink.url, spec.sink.table), (spec.sink.quarantine_url, spec.sink.quarantine)):
+        read = next((block for block, (_, url) in spec.tables.items() if _may_read(source, url)), None)
+        if read is not None:
+            _fault(spec, source.location, _OWN[read].format(spec.tables[read][0]))
+    for name, url in spec.tables.values():
         _check_joined(spec, url, f"joins a table of its own ({name}): what a row finds would depend on the batches")
     _check_joined(spec, checkpoints, f"joins the lake's checkpoints ({CHECKPOINTS})")
-    if _overlay(spec.sink.url, checkpoints):
-        _fault(spec, ("sink",), f"writes over the lake's checkpoints ({CHECKPOINTS})")
-    elif _overlay(spec.sink.quarantine_url, checkpoints):
-        _fault(spec, ("quarantine",), f"writes over the lake's checkpoints ({CHECKPOINTS})")
-    if _overlay(spec.sink.quarantine_url, spec.sink.url):
-        _fault(spec, ("quarantine",), f"{spec.sink.quarantine} is not beside the sink's table {spec.sink.table}")
+    over = next((block for block, (_, url) in spec.tables.items() if _overlay(url, checkpoints)), None)
+    if over is not None:
+        _fault(spec, (over,), f"writes over the lake's checkpoints ({CHECKPOINTS})")
+    for block in ("sink", "late"):
+        if block in spec.tables and _overlay(spec.sink.quarantine_url, spec.tables[block][1]):
+            what = "sink's" if block == "sink" else "late"
+            told = f"{spec.sink.quarantine} is not beside the {what} table {spec.tables[block][0]}"
+            _fault(spec, ("quarantine",), told)
 
 
 def _check_joined(spec: PipelineSpec, folder: str, message: str) -> None:
@@ -86,25 +92,20 @@ def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:
         second.document.fault(("name",), f"'{second.name}' is the name of {first.document.file} too")
     if _check_tables(first, second, "sink", "sink"):
         return
-    for ours, theirs in (("quarantine", "quarantine"), ("quarantine", "sink"), ("sink", "quarantine")):
-        _check_tables(first, second, theirs, ours)
+    for theirs, ours in product(first.tables, second.tables):
+        if (theirs, ours) != ("sink", "sink"):
+            _check_tables(first, second, theirs, ours)
 
 
 def _check_tables(first: PipelineSpec, second: PipelineSpec, theirs: str, ours: str) -> bool:
     """Note, and tell, that a table of ``second`` is one of ``first``, or lies in it or around it."""
-    (other, one), (table, two) = _table(first, theirs), _table(second, ours)
+    (other, one), (table, two) = first.tables[theirs], second.tables[ours]
+    one, two = one.casefold(), two.casefold()
     if one == two:
         _fault(second, (ours,), f"{table} is written by {first.document.file} too")
     elif _overlay(one, two):
         _fault(second, (ours,), f"{table} and {other} ({first.document.file}) lie one in the other")
     return _overlay(one, two)
-
-
-def _table(spec: PipelineSpec, block: str) -> tuple[str, str]:
-    """Return the name of the table that a block writes and its URL, whatever the case."""
-    sink = spec.sink
-    name, url = (sink.table, sink.url) if block == "sink" else (sink.quarantine, sink.quarantine_url)
-    return name, url.casefold()
 
 
 def _check_cycle(specs: Sequence[PipelineSpec]) -> None:
@@ -121,12 +122,12 @@ def _check_cycle(specs: Sequence[PipelineSpec]) -> None:
 
 
 def _takes_from(source: SourceSpec, other: PipelineSpec) -> bool:
-    return _may_read(source, other.sink.url) or _may_read(source, other.sink.quarantine_url)
+    return any(_may_read(source, url) for _, url in other.tables.values())
 
 
 def _fault(spec: PipelineSpec, block: Location, message: str) -> None:
-    """Note a fault at what the block reads or writes; a quarantine that is not named goes with the sink."""
-    is_unnamed = block == ("quarantine",) and ("quarantine", "table") not in spec.document.values
+    """Note a fault at what the block reads or writes; a table beside the sink's goes with it unless it is named."""
+    is_unnamed = block in (("quarantine",), ("late",)) and (*block, "table") not in spec.document.values
     block = ("sink",) if is_unnamed else block
     keys = [(*block, key) for key in ("path", "include", "table") if (*block, key) in spec.document.values]
     spec.document.fault(keys[0] if keys else block, message)

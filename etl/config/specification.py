@@ -242,6 +242,18 @@ class PipelineSpec:
         return tuple(url for source in self.sources for url in source.reads)
 
     @property
+    def keeps_late(self) -> bool:
+        """Whether late rows are kept, in a table of their own."""
+        return any(getattr(step.options, "late", "") == "table" for step in self.steps if step.key == "watermark")
+
+    @property
+    def tables(self) -> dict[str, tuple[str, str]]:
+        """Every table that it writes, its name and its URL, by the block of the file that says so; its own first."""
+        sink = self.sink
+        late = {"late": (sink.late, sink.late_url)} if self.keeps_late else {}
+        return {"sink": (sink.table, sink.url), "quarantine": (sink.quarantine, sink.quarantine_url), **late}
+
+    @property
     def steps(self) -> tuple[TransformSpec, ...]:
         """Every transform, those of the sources first."""
         return (*(step for source in self.sources for step in source.transforms), *self.transforms)

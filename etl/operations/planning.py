@@ -7,12 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from etl.config.wiring import wire
-from etl.errors import EtlError
+from etl.errors import EtlError, StateError
 from etl.flow_schema import check_flow
 from etl.intake import is_known, without
 from etl.operations.files import files_of
 from etl.operations.looking import Onlooker, look, upcoming, with_current
 from etl.operations.refreshing import look_at_refresh
+from etl.redefinition import outlooks, refusal
+from etl.resumption import newest_manifests
 from etl.schema_changes import schema_changes
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from etl.operations.looking import Sight
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
+    from etl.redefinition import Outlook
     from etl.seam import Seam
 
 
@@ -33,7 +36,7 @@ class NextBatch:
     ``recovery`` says what must be done about an unfinished batch first, and ``files`` are then those of that batch.
     ``definition`` says how the pipeline differs from the one of the newest plan. ``trouble`` is why the batch would
     fail, as far as that shows before a row is transformed. ``is_replacing``: it takes the place of all that the table
-    holds.
+    holds. ``state`` is what becomes of what its transforms remember.
     """
 
     pipeline: str
@@ -47,6 +50,7 @@ class NextBatch:
     definition: str
     trouble: EtlError | None
     is_replacing: bool = False
+    state: tuple[Outlook, ...] = ()
 
 
 def plan_next(pipeline: Pipeline, seam: Seam) -> NextBatch:
@@ -67,8 +71,8 @@ def batch_in_sight(sight: Sight) -> NextBatch:
     inputs = next_inputs(sight)
     sources: tuple[SchemaChange, ...] = ()
     tables: tuple[SchemaChange, ...] = ()
-    trouble = None
-    if inputs and not sight.is_decided:
+    state, trouble = _state(sight)
+    if inputs and not sight.is_decided and trouble is None:
         try:
             sources, tables = with_current(sight, inputs, partial(_schema_changes, sight))
         except EtlError as exc:
@@ -85,7 +89,22 @@ def batch_in_sight(sight: Sight) -> NextBatch:
         definition=_definition(sight),
         trouble=trouble,
         is_replacing=sight.is_replacing,
+        state=state,
     )
+
+
+def _state(sight: Sight) -> tuple[tuple[Outlook, ...], EtlError | None]:
+    """Return what becomes of what the newest batch remembers, and why the next run would stop at that."""
+    if sight.checkpoint is None or sight.standing is None or sight.standing.committed < 0:
+        return (), None
+    (manifest,) = newest_manifests(sight.checkpoint, sight.standing, 1)
+    flow = sight.pipeline.flow
+    known = {name: {} if survey is None else survey.schema for name, survey in sight.known.items()}
+    try:
+        found = outlooks(flow, sight.checkpoint.storage.at("state"), manifest.state, known)
+    except StateError as exc:
+        return (), exc
+    return found, refusal(flow, found)
 
 
 def next_inputs(sight: Sight) -> Mapping[str, PlannedInput]:

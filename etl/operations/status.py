@@ -47,6 +47,17 @@ class Status:
     lags: tuple[Lag, ...] | None = None
 
     @property
+    def watermark(self) -> str | None:
+        """Where event time stands after the newest batch."""
+        return None if self.last_batch is None else self.last_batch.result.watermark
+
+    @property
+    def remembered(self) -> tuple[int, int]:
+        """The rows and bytes that all transforms together remember after the newest batch, rows at most."""
+        states = [] if self.last_batch is None else self.last_batch.result.state.values()
+        return sum(each["rows"] for each in states), sum(each["bytes"] for each in states)
+
+    @property
     def lag_s(self) -> float | None:
         """How long ago the log that is furthest behind was written to, 0 where nothing waits, None without logs."""
         return None if self.lags is None else max((lag.behind_s for lag in self.lags), default=0.0)
@@ -184,6 +195,8 @@ def status_to_json(status: Status) -> dict[str, Any]:
         "table": status.table,
         "lag": {"files": status.lag_files, "bytes": status.lag_bytes} | _lags_to_json(status),
         "note": status.note,
+        "watermark": status.watermark,
+        "remembered": dict(zip(("rows", "bytes"), status.remembered, strict=True)),
         "quarantine": {"open": status.open_rows},
         "last_batch": None if last is None else {**asdict(last.result), "committed_at": last.committed_at},
         "last_error": None if status.last_error is None else asdict(status.last_error),

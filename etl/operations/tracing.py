@@ -73,7 +73,7 @@ class RowOrigin:
 
 
 class Trace:
-    """The origins of one table of a project, or of a quarantine. Changes nothing.
+    """The origins of one table of a project, a quarantine and a late table too. Changes nothing.
 
     Raises ConfigError where no pipeline writes it.
     """
@@ -82,9 +82,7 @@ class Trace:
         self._seam = Onlooker()
         self._workspace = workspace
         self._spec = workspace.writer_of(table)
-        sink = self._spec.sink
-        is_side = table in (sink.quarantine, sink.quarantine_url)
-        self._table_name, self._url = (sink.quarantine, sink.quarantine_url) if is_side else (sink.table, sink.url)
+        self._table_name, self._url = next(named for named in self._spec.tables.values() if table in named)
         self._sight: Sight = look(workspace.wired(self._spec.name, self._seam), self._seam)
 
     @property

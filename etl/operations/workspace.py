@@ -46,10 +46,10 @@ class Workspace:
         return wire(self.spec(name), self.project, seam)
 
     def writer_of(self, table: str) -> PipelineSpec:
-        """Return the pipeline that writes ``table`` (a name, or a URL), its quarantine included. Raises ConfigError."""
+        """Return the pipeline that writes ``table`` (a name, or a URL), be it beside its own. Raises ConfigError."""
         specs = self.specs()
         for spec in specs:
-            if table in (spec.sink.table, spec.sink.url, spec.sink.quarantine, spec.sink.quarantine_url):
+            if any(table in named for named in spec.tables.values()):
                 return spec
         known = [spec.sink.table for spec in specs]
         raise ConfigError(f"no pipeline writes the table '{table}'{nearest(table, known)}")

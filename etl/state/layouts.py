@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import ConfigError, StateError
 from etl.schema import format_type, from_polars, is_list, is_struct, list_item, to_polars
 from etl.state.contract import TableLayout
-from etl.state.fingerprints import START_ANEW
+from etl.state.fingerprints import START_ANEW, Comparison, dropped_text, new_text
 from etl.widening import is_lossless
 
 if TYPE_CHECKING:
@@ -62,16 +62,43 @@ def _flat(columns: Schema, where: str) -> Schema:
 
 def refuse_other_layout(stored: TableLayout, wanted: TableLayout, *, where: str) -> None:
     """Refuse state whose columns cannot serve a definition. Raises StateError that names them."""
+    found = compare_layouts(stored, wanted, where=where)
+    if found.verdict == "refused":
+        raise StateError(f"its definition changed: {'; '.join(found.details)}", where=where, hint=START_ANEW)
+
+
+def compare_layouts(stored: TableLayout, wanted: TableLayout, *, where: str) -> Comparison:
+    """Tell whether rows of one layout can serve another. Raises StateError for a type that state cannot keep."""
     before, after = layout_to_json(stored, where=where), layout_to_json(wanted, where=where)
-    found = [
+    known = {**before["keys"], **before["part"], **before["values"]}
+    refused = [
         *_other_identity(before["keys"], after["keys"], "its keys"),
         *_other_identity(before["part"], after["part"], "what tells the rows of a key apart"),
-        *_unfit({**before["keys"], **before["part"], **before["values"]}, after["values"]),
+        *_unfit(known, after["values"]),
     ]
     if before["expires"] != after["expires"]:
-        found.append(f"rows left by {before['expires'] or 'nothing'}, and by {after['expires'] or 'nothing'} now")
-    if found:
-        raise StateError(f"its definition changed: {'; '.join(found)}", where=where, hint=START_ANEW)
+        refused.append(f"rows left by {before['expires'] or 'nothing'}, and by {after['expires'] or 'nothing'} now")
+    if refused:
+        return Comparison("refused", tuple(refused))
+    details = _gentle(known, {**after["keys"], **after["part"], **after["values"]})
+    return Comparison("compatible", tuple(details)) if details else Comparison("same")
+
+
+def _gentle(before: Schema, after: Schema) -> list[str]:
+    """Return what differs between columns that serve all the same; columns of ours are not spoken of."""
+    grown = [
+        f"{_called(name)} grows from {format_type(before[name])} to {format_type(tree)}"
+        for name, tree in after.items()
+        if name in before and before[name] != tree
+    ]
+    added = [new_text(_called(name)) for name in after if name not in before and not name.startswith("_")]
+    dropped = [dropped_text(_called(name)) for name in before if name not in after and not name.startswith("_")]
+    return list(dict.fromkeys([*grown, *added, *dropped]))
+
+
+def _called(column: str) -> str:
+    """Return the name of what a column belongs to: that of an aggregate for what it is computed from."""
+    return column.partition(":")[0]
 
 
 def _other_identity(before: Schema, after: Schema, role: str) -> list[str]:
@@ -82,7 +109,7 @@ def _other_identity(before: Schema, after: Schema, role: str) -> list[str]:
 
 def _unfit(before: Schema, after: Schema) -> list[str]:
     return [
-        f"{name} was {format_type(before[name])} and is {format_type(tree)} now"
+        f"{_called(name)} was {format_type(before[name])} and is {format_type(tree)} now"
         for name, tree in after.items()
         if name in before and not holds(tree, before[name])
     ]

@@ -72,7 +72,7 @@ def test_show_prints_every_table_of_a_transform(remembering: Any, told: Any) -> 
     found = told(remembering("state", "show", "clicks", "join_stream", "--json"))
 
     heads = [line for line in lines if "after batch" in line]
-    assert heads == [f"join_stream_{side}  after batch 0: at most 1 rows" for side in ("left", "right")]
+    assert heads == [f"join_stream_{side}  after batch 0: at most 1 row" for side in ("left", "right")]
     assert found["tables"]["left"][0]["view"] == "v"
     assert found["tables"]["right"][0]["clicked_at"] == "2026-01-01 10:00:30+00:00"
 
