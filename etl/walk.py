@@ -111,6 +111,8 @@ class Runner:
             self._publication.sides = states_of(entry, self._flow.sink.table)
         if clock_rules(self._flow) or self._states.names:
             self._remember(newest_manifests(self._checkpoint, standing, self._states.kept_batches))
+        elif standing.manifest is not None:
+            self._states.stand_at(standing.manifest.state)  # refuses what nothing of the pipeline goes on with
 
     def _remember(self, manifests: Sequence[Manifest]) -> None:
         """Take in what batches left behind, the newest last: state, and where event time stands."""
