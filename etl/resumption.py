@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from etl.checkpoint.batch_log import BatchLog
-    from etl.checkpoint.commit_log import CommitEntry
+    from etl.checkpoint.commit_log import CommitEntry, SideState
     from etl.checkpoint.folder import Checkpoint
     from etl.flow import Flow
     from etl.model import BatchPlan, Manifest, Offset
+    from etl.sinks.contract import Sink
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,24 +121,30 @@ def _refuse_other_sides(flow: Flow, entry: CommitEntry, staged: int) -> None:
     One may have the batch that is ``staged`` and has no entry yet: the own table, which comes last, may have nothing
     of it to tell.
     """
-    for role, side in entry.sides.items():
-        sink = flow.sinks.get(role)
-        if sink is None or role == "main":
+    committed = entry.result.batch_id
+    for role, sink in flow.sinks.items():
+        side = entry.sides.get(role)
+        if role == "main":
             continue
-        batch = sink.last_batch_id((side.batch_id, side.version))
-        if batch == side.batch_id or (batch is not None and batch == staged > entry.result.batch_id):
-            continue
-        found = sink.table_id()
-        held = "none" if batch is None else batch
-        kind = "table_missing" if found is None else "table_replaced"
-        if found == side.table_id:
-            kind = "table_ahead" if batch is not None and batch > entry.result.batch_id else "table_behind"
-        raise TableStateError(
-            kind,
-            f"the checkpoint says that the table holds batch {side.batch_id}, it holds {held}",
-            where=sink.table,
-            hint=f"put the table back, or build both anew: {refresh_command(flow.name)}",
-        )
+        batch = sink.last_batch_id(None if side is None else (side.batch_id, side.version))
+        is_known = side is not None and batch == side.batch_id
+        is_unknown = side is None and (batch is None or batch <= committed)
+        if not (is_known or is_unknown or (batch is not None and batch == staged > committed)):
+            _refuse_side(flow, sink, side, batch, is_ahead=batch is not None and batch > committed)
+
+
+def _refuse_side(flow: Flow, sink: Sink, side: SideState | None, batch: int | None, *, is_ahead: bool) -> None:
+    found = sink.table_id()
+    kind = "table_missing" if found is None else "table_replaced"
+    if side is None or found == side.table_id:
+        kind = "table_ahead" if is_ahead else "table_behind"
+    held, known = ("none" if each is None else each for each in (batch, None if side is None else side.batch_id))
+    raise TableStateError(
+        kind,
+        f"the checkpoint says that the table holds batch {known}, it holds {held}",
+        where=sink.table,
+        hint=f"put the table back, or build both anew: {refresh_command(flow.name)}",
+    )
 
 
 def _refuse_unplanned(checkpoint: Checkpoint, staged: int, planned: int) -> None:

@@ -109,6 +109,17 @@ class Watch:
             if folded is None or batch_id > folded:
                 self.source.restore([(batch_id, planned)])
 
+    def renew(self) -> None:
+        """Go on as an edited pipeline does within its run."""
+        former = self.source
+        self.source = self._opened()
+        folded = self.source.folded_upto
+        for batch_id, planned in enumerate(self.plans):
+            if folded is None or batch_id > folded:
+                self.source.restore([(batch_id, planned)])
+        self.source.take_over(former)
+        former.close()
+
     @property
     def lost(self) -> list[Any]:
         return self.source._positions.losses

@@ -78,7 +78,9 @@ def _say_passages(passages: list[FilePassage], *, as_json: bool) -> None:
         return
     say(escaped(passages[0].path))
     for passage in passages:
-        where = f"{passage.table} version {passage.version}" if passage.version is not None else "not committed yet"
+        where = f"no version of {passage.table}" if passage.is_committed else "not committed yet"
+        if passage.version is not None:
+            where = f"{passage.table} version {passage.version}"
         if passage.same_as is not None:
             say(f"  batch {passage.batch_id}: not read, it repeats {escaped(passage.same_as)}")
             continue

@@ -52,7 +52,8 @@ def run(
 ) -> list[BatchResult]:
     """Run a pipeline of a project until nothing is left to take; return what it committed. Raises EtlError.
 
-    With ``full_refresh`` its table is built anew, from the first file on.
+    With ``full_refresh`` its table is built anew, from the first file on. The run keeps the definition that it begins
+    with, whatever becomes of its files meanwhile.
     """
     seam, workspace = Seam(), Workspace(Path(project))
     wired = workspace.wired(pipeline, seam)

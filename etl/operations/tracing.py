@@ -42,9 +42,10 @@ class VersionOrigin:
 
 @dataclass(frozen=True, slots=True)
 class FilePassage:
-    """A batch that took a file: what was read of it, which version the batch became (None: not committed yet).
+    """A batch that took a file: what was read of it, which version the batch became.
 
-    ``fates`` are what became of its rows; ``open_rows`` are those of them that wait in the quarantine.
+    None is a batch that gave the table nothing or that is not committed yet. ``fates`` are what became of its rows;
+    ``open_rows`` are those of them that wait in the quarantine.
     ``is_again``: the batch read rows of the file that had been rejected before.
     """
 
@@ -59,6 +60,7 @@ class FilePassage:
     fates: dict[str, int] = field(default_factory=dict)
     open_rows: int = 0
     is_again: bool = False
+    is_committed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class Trace:
         """Return every batch that took a file, oldest first. Raises ConfigError for a file that none took."""
         text = str(self._explain(path).get("path", path))
         made = {batch_id: version for version, batch_id in self._versions().items()}
+        committed = self._checkpoint.commits.log.revisions()
         rejected = self._open_rows(text)
         passages = [
             FilePassage(
@@ -165,11 +168,12 @@ class Trace:
                 self._table_name,
                 made.get(batch_id),
                 file.rows,
-                self._rows_of(file.path, batch_id) if batch_id in made else None,
+                self._rows_of(file.path, batch_id) if batch_id in made else 0 if batch_id in committed else None,
                 file.same_as,
                 self._fates(file.path, batch_id),
                 rejected.get(batch_id, 0),
                 file.is_again,
+                batch_id in committed,
             )
             for batch_id in self._checkpoint.plans.log.revisions()
             for file in self._files(batch_id)

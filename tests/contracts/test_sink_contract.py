@@ -65,7 +65,7 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Setup:
 
 def staged(sink: Sink, batch_id: int, ids: list[int], attempt: str = "a") -> Manifest:
     """Stage a batch of ids."""
-    rows, tally = pl.LazyFrame({"id": ids}), Tally()
+    rows, tally = pl.LazyFrame({"id": ids}, {"id": pl.Int64}), Tally()
     schema = sink.prepare(rows.collect_schema())
     files = sink.stage(batch_id, attempt * 32, rows, tally)
     assert tally.counts()["written"] == sum(file.rows for file in files) == len(ids)
@@ -203,3 +203,13 @@ def test_a_checkpoint_that_a_refresh_replaced_is_fenced(setup: Setup) -> None:
     with pytest.raises(FencedError):
         zombie.commit(late, {})
     assert setup.ids() == {3: 1}
+
+
+def test_a_batch_without_rows_leaves_alone_a_table_that_holds_batches_of_ours(setup: Setup) -> None:
+    sink = setup.open()
+    first = staged(sink, 0, [])
+    assert not sink.is_left_alone(first.tables["main"], first.table_schemas["main"], None)
+    sink.commit(first, {})
+    empty, full = staged(sink, 1, [], "b"), staged(sink, 1, [1], "c")
+    assert sink.is_left_alone(empty.tables["main"], empty.table_schemas["main"], None)
+    assert not sink.is_left_alone(full.tables["main"], full.table_schemas["main"], None)

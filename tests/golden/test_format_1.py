@@ -120,3 +120,16 @@ def test_unfinished_batch_is_brought_to_its_end_and_new_input_follows(folder: Pa
     assert rows(folder) == Counter(map(repr, FIRST_FILE + SECOND_FILE + THIRD_FILE + added))
     assert run(pipeline(folder, Seam()), Seam(), Silent()) == []
     assert (folder / "checkpoint" / "epochs" / "0000000004.json").exists()
+
+
+def test_batch_that_gives_the_table_nothing_follows_an_entry_that_tells_its_version_in_the_result_alone(
+    folder: Path,
+) -> None:
+    for kind in ("offsets", "manifests"):
+        (folder / "checkpoint" / kind / "0000000002.json").unlink()
+    for path in (folder / "in").glob("3*"):
+        path.write_text("")
+    (result,) = run(pipeline(folder, Seam()), Seam(), Silent())
+    assert (result.batch_id, dict(result.tables)) == (2, {})
+    assert run(pipeline(folder, Seam()), Seam(), Silent()) == []
+    assert rows(folder) == Counter(map(repr, FIRST_FILE + SECOND_FILE))

@@ -163,7 +163,7 @@ def test_rows_of_the_quarantine_can_be_marked_in_a_batch_of_their_own(folder: Pa
         runner.recover()
         units: dict[str, Json] = {"path": [], "size_bytes": [], "modified_ns": []}
         result = runner.run_resolution({"action": "discard", "rows": ["0-1"]}, {"source": units})
-    assert dict(result.tables) == {"table": 3, "quarantine": 2}
+    assert dict(result.tables) == {"quarantine": 2}
     names = ("row_id", "status", "resolved_in")
     assert rows(folder / "quarantine", *names) == as_text([("0-1", "discarded", 3), ("2-1", "open", None)])
     assert len(table_files(folder / "quarantine")) == 2

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from etl.errors import ConfigError, EtlError, FencedError
 from etl.following import POLL_S, follow
 from etl.model import Bounds, ReadLimit
+from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.storage import LocalStorage
 from etl.testing import ManualClock, MemorySink, MemorySource, memory_pipeline
@@ -105,3 +110,99 @@ def test_unfinished_batch_is_brought_to_its_end_first(tmp_path: Path) -> None:
     waker = Scripted(clock, ends=False)
     assert follow(pipeline, clock, Silent(), waker, Bounds(max_batches=1)) == 1
     assert [row["id"] for row in sink.rows()] == [1]
+
+
+class Watching(MemorySource):
+    """A source in whose folder new input shows, and which says when it is let go of."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+        self.is_closed = False
+
+    def watched(self) -> tuple[str, ...]:
+        return (self.folder,)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Notes(Silent):
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def noted(self, pipeline: str, message: str) -> None:
+        self.told.append(message)
+
+
+class Edited:
+    """What an edit makes of a pipeline, handed out once; an error is raised."""
+
+    def __init__(self) -> None:
+        self.next: Pipeline | EtlError | None = None
+
+    def __call__(self) -> Pipeline | None:
+        found, self.next = self.next, None
+        if isinstance(found, EtlError):
+            raise found
+        return found
+
+
+def definitions(folder: Path) -> list[str]:
+    return [json.loads(path.read_text())["body"]["definition"] for path in sorted((folder / "commits").glob("*.json"))]
+
+
+def test_a_pipeline_that_is_edited_while_it_waits_goes_on_behind_what_was_read(tmp_path: Path) -> None:
+    clock, sink, notes, edited = ManualClock(), MemorySink(), Notes(), Edited()
+    before, after = Watching("before"), Watching("after")
+    for number in range(3):
+        before.add([{"id": number}])
+        after.add([{"id": 10 + number}])
+
+    def wired(source: MemorySource, definition: str) -> Pipeline:
+        made = memory_pipeline(source, sink, LocalStorage(tmp_path, clock), definition=definition)
+        return replace(made, edited=edited)
+
+    def edit() -> None:
+        after.add([{"id": 13}])
+        edited.next = wired(after, "new")
+
+    waker = Scripted(clock, edit, None)
+    assert follow(wired(before, "old"), clock, notes, waker) == 4
+    assert [row["id"] for row in sink.rows()] == [0, 1, 2, 13]
+    assert definitions(tmp_path) == ["old", "old", "old", "new"]
+    assert notes.told == ["edited: another definition holds from batch 3 on"]
+    assert waker.watched == [["before"], ["after"]]
+    assert len(list((tmp_path / "epochs").glob("*.json"))) == 1
+    assert (before.is_closed, after.is_closed) == (True, True)
+
+
+def test_an_edit_that_cannot_be_taken_leaves_the_pipeline_as_it_was(tmp_path: Path) -> None:
+    clock, source, sink, notes, edited = ManualClock(), Watching("a"), MemorySink(), Notes(), Edited()
+    other = Watching("b")
+    pipeline = replace(memory_pipeline(source, sink, LocalStorage(tmp_path, clock)), edited=edited)
+    source.add([{"id": 1}])
+
+    def say_so() -> None:
+        edited.next = ConfigError("unknown key", where="pipelines/a.yml:2:1")
+
+    def rename() -> None:
+        source.add([{"id": 2}])
+        flow = replace(pipeline.flow, source_name="renamed", source=other)
+        edited.next = replace(pipeline, flow=flow)
+
+    waker = Scripted(clock, say_so, rename, None)
+    assert follow(pipeline, clock, notes, waker) == 2
+    assert [row["id"] for row in sink.rows()] == [1, 2]
+    assert notes.told[0] == "edited, and not taken: it goes on as it was\npipelines/a.yml:2:1: unknown key"
+    assert "if it was renamed, all of it would be read again" in notes.told[1]
+    assert waker.watched == [["a"]]
+    assert (source.is_closed, other.is_closed) == (True, True)
+
+
+def test_trouble_that_is_not_of_the_edit_ends_the_run(tmp_path: Path) -> None:
+    clock, edited = ManualClock(), Edited()
+    pipeline = memory_pipeline(MemorySource(), MemorySink(), LocalStorage(tmp_path, clock))
+    edited.next = FencedError("taken over")
+    with pytest.raises(FencedError):
+        follow(replace(pipeline, edited=edited), clock, Silent(), Scripted(clock, None))

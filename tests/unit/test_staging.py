@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -193,3 +193,21 @@ def test_checking_names_the_place_of_the_step_that_does_not_fit() -> None:
     with pytest.raises(ConfigError, match="there is no column id") as caught:
         check_flow(flow_of(source_of(), [Forget(), Drop()]), {"source": {"id": "int64"}})
     assert (caught.value.where, caught.value.hint) == ("transforms[1].drop", "name another")
+
+
+def test_batch_without_rows_has_nothing_of_a_table_that_holds_batches_already() -> None:
+    source = source_of([{"id": 2}], [{"id": 0}])
+    flow = flow_of(source, [Drop()])
+    flow.sink.bind("here")
+    first = stage_batch(flow, replace(plan_of(source), batch_id=0), attempts()).manifest
+    flow.sink.commit(first, {})
+    planned = source.latest({"units": 1}, ReadLimit())
+    assert planned is not None
+    plan = BatchPlan(1, BATCH_AT, {"source": planned}, {"source": {"id": "int64"}}, "d1")
+    manifest = stage_batch(flow, plan, attempts()).manifest
+    assert (dict(first.table_schemas), dict(manifest.tables), dict(manifest.table_schemas)) == (
+        {"main": {"id": "int64"}},
+        {},
+        {},
+    )
+    assert (manifest.rows["read"], manifest.rows["filtered"], manifest.rows["written"]) == (1, 1, 0)

@@ -49,6 +49,19 @@ def test_a_file_leads_to_its_versions(trace: Trace) -> None:
     assert (passage.batch_id, passage.version, passage.rows_read, passage.rows_in_table) == (0, 0, 2, 1)
 
 
+def test_a_file_that_gave_the_table_nothing_has_no_version_and_no_rows(
+    home: Workspace, run_all: Any, put_orders: Any
+) -> None:
+    put_orders("3", [{"order_id": 4, "amount": -1.0}])
+    run_all(home)
+
+    (passage,) = Trace(home, "silver.orders").file("landing/orders/3.ndjson")
+
+    assert (passage.batch_id, passage.version, passage.rows_read, passage.rows_in_table) == (2, None, 1, 0)
+    assert passage.is_committed
+    assert Trace(home, "silver.orders").version().version == 1
+
+
 def test_a_file_is_known_by_its_whole_path_too(trace: Trace, home: Workspace) -> None:
     (passage,) = trace.file(str(home.folder / "landing" / "orders" / "2.ndjson"))
 

@@ -35,6 +35,10 @@ class Staged:
     def revision(self) -> Revision | None:
         return self.manifest.revisions.get("main")
 
+    @property
+    def is_left_alone(self) -> bool:
+        return self.sink.is_left_alone(self.files, self.manifest.table_schemas["main"], self.revision)
+
     def commit(self) -> int:
         return self.sink.commit(self.manifest, {})
 

@@ -252,3 +252,15 @@ def test_rows_are_not_merged_by_key_and_by_file_at_once(tmp_path: Path) -> None:
     schema = sink.prepare(rows.schema)
     with pytest.raises(SinkError, match="by their key"):
         sink.revise(0, "a" * 32, Edit(schema, files=frozenset({"a"})))
+
+
+def test_rows_that_the_table_has_and_deletes_of_what_it_has_not_leave_it_alone(tmp_path: Path) -> None:
+    sink = merging_sink(tmp_path)
+    first = stage(sink, 0, {"id": [1], "v": ["a"], "_change": ["delete"]})
+    assert not first.is_left_alone
+    bring(sink, 0, {"id": [1, 2], "v": ["a", "b"], "_change": ["insert"] * 2}, name="b")
+    same = stage(sink, 1, {"id": [1, 9], "v": ["a", "z"], "_change": ["update", "delete"]}, "c")
+    assert (same.is_left_alone, same.manifest.rows["written"]) == (True, 2)
+    assert not stage(sink, 1, {"id": [1], "v": ["a"], "_change": ["delete"]}, "d").is_left_alone
+    assert not stage(sink, 1, {"id": [1], "v": ["x"], "_change": ["update"]}, "e").is_left_alone
+    assert not stage(sink, 1, {"id": [9], "v": ["a"], "new": [1], "_change": ["delete"]}, "f").is_left_alone

@@ -99,3 +99,20 @@ def test_a_table_whose_rows_must_stay_is_refused(tmp_path: Path) -> None:
     DeltaTable(tmp_path).alter.set_table_properties({"delta.appendOnly": "true"})
     with pytest.raises(SinkError, match="append-only"):
         replacing_sink(tmp_path).prepare(pl.Schema({"id": pl.Int64}))
+
+
+def test_only_a_batch_for_which_nothing_was_read_leaves_the_table_alone(tmp_path: Path) -> None:
+    sink, types = replacing_sink(tmp_path), pl.Schema({"id": pl.Int64})
+    assert not is_left_alone(sink, Tally(), types)
+    bring(sink, 0, {"id": [1], "v": ["a"]})
+    assert is_left_alone(sink, Tally(), types)
+    tally = Tally()
+    tally.add("read", 3)
+    tally.add("filtered", 3)
+    assert not is_left_alone(sink, tally, types)
+
+
+def is_left_alone(sink: DeltaSink, tally: Tally, types: pl.Schema) -> bool:
+    schema = sink.prepare(types)
+    files = sink.stage(1, "f" * 32, pl.LazyFrame(schema=types), tally)
+    return sink.is_left_alone(files, schema, sink.revise(1, "f" * 32, Edit(schema))[1])

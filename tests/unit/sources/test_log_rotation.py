@@ -120,6 +120,20 @@ def test_a_deleted_log_is_drained_while_its_handle_is_open(watch: Watch) -> None
     assert watch.lost == []
 
 
+def test_a_deleted_log_is_drained_by_the_source_that_takes_the_place_of_the_one_that_held_it(watch: Watch) -> None:
+    watch.write("a\n")
+    assert watch.take() == ["a"]
+    with open(watch.path("app.log"), "ab") as writer:
+        watch.path("app.log").unlink()
+        writer.write(b"b\n")
+        writer.flush()
+        watch.renew()
+        assert watch.drain() == ["b"]
+        writer.write(b"c\n")
+    assert watch.drain() == ["c"]
+    assert watch.told() == set()
+
+
 def test_what_was_deleted_while_down_is_reported_with_what_was_known_of_it(watch: Watch) -> None:
     watch.write("a\nbcd\n")
     assert watch.take(max_bytes=2) == ["a"]
