@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from etl.cli import drafts, history, looking, projects, quarantine, runs, tables, trying
+from etl.cli import drafts, history, looking, projects, quarantine, runs, tables, trying, verifying
 from etl.cli.session import app
 
-__all__ = ["app", "drafts", "history", "looking", "main", "projects", "quarantine", "runs", "tables", "trying"]
+__all__ = [
+    "app",
+    "drafts",
+    "history",
+    "looking",
+    "main",
+    "projects",
+    "quarantine",
+    "runs",
+    "tables",
+    "trying",
+    "verifying",
+]
 
 
 def main() -> None:
