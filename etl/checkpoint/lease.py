@@ -151,12 +151,13 @@ class EpochLog:
         self._seam = seam
         self.current = 0
 
+    def numbers(self) -> list[int]:
+        """Return every epoch that was taken, in no particular order."""
+        return [int(name[:10]) for name in self._storage.list() if name.endswith(".json") and name[:10].isdigit()]
+
     def newest(self) -> int:
         """Return the highest epoch, 0 for none."""
-        return max(
-            (int(name[:10]) for name in self._storage.list() if name.endswith(".json") and name[:10].isdigit()),
-            default=0,
-        )
+        return max(self.numbers(), default=0)
 
     def take_over(self) -> int:
         """Publish the next epoch as ours. Raises LeaseHeldError when another runner takes it at the same moment."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.cli import drafts, history, looking, projects, quarantine, runs, states, tables, trying
+from etl.cli import drafts, history, looking, projects, quarantine, runs, states, tables, trying, verifying
 from etl.cli.session import app
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "states",
     "tables",
     "trying",
+    "verifying",
 ]
 
 

@@ -19,21 +19,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ORDER = [
-    *(
-        "init",
-        "infer",
-        "validate",
-        "plan",
-        "preview",
-        "run",
-        "status",
-        "history",
-        "trace",
-        "query",
-        "state",
-        "quarantine",
-    ),
-    *("test", "schema", "doctor"),
+    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query"),
+    *("state", "quarantine", "verify", "test", "schema", "doctor"),
 ]
 
 

@@ -10,7 +10,7 @@ from etl.errors import StateError
 from etl.model import StateRef
 from etl.state.contract import Fingerprint, TableLayout
 from etl.state.limits import USUAL
-from etl.state.segment_cache import SegmentCache
+from etl.state.segment_cache import DamagedFileError, SegmentCache
 from etl.state.sources import Columns
 from etl.state.store import read_version
 from etl.state.table import Shelf, StoredTable
@@ -56,6 +56,22 @@ class StateReader:
     def tables(self) -> Mapping[str, TableFacts]:
         """The tables by name."""
         return {name: _facts(table) for name, table in self._version.tables.items()}
+
+    def damages(self, seen: set[str]) -> Iterator[str]:
+        """Yield what is wrong with the files of the version, those to fall back on too, but for those in ``seen``.
+
+        Every file is read as a whole; its path is added to ``seen``.
+        """
+        cache = SegmentCache(self._storage, 0)
+        for table in self._version.tables.values():
+            for file in table.files():
+                if file.path in seen:
+                    continue
+                seen.add(file.path)
+                try:
+                    cache.get(file)
+                except DamagedFileError as exc:
+                    yield f"{exc.where} {exc.message}"
 
     def scan(self, name: str) -> Iterator[pl.DataFrame]:
         """Return the rows of a table, in parts that fit into memory. Raises StateError."""

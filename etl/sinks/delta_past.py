@@ -1,0 +1,120 @@
+"""What a Delta table has been: the versions that its log still tells of, and the files that are live or only lie."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from etl.errors import TableStateError
+from etl.sinks.delta_log import DeltaLog
+
+if TYPE_CHECKING:
+    from etl.seam import Seam
+    from etl.sinks.delta_log import Action, Head
+    from etl.storage import Storage
+
+_LOG = "_delta_log"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedVersion:
+    """A version as its log entry tells it. Paths are those on disk.
+
+    ``batches`` are the transactions in it, by app id. ``has_data_change`` tells whether rows came, went or changed.
+    """
+
+    version: int
+    info: Mapping[str, Any]
+    batches: Mapping[str, int]
+    added: Mapping[str, Action]
+    removed: frozenset[str]
+    has_data_change: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LiveFile:
+    """A file of the newest version; ``rows`` is None where its writer did not say."""
+
+    size_bytes: int
+    rows: int | None
+
+
+class TablePast:
+    """The log and the folder of one table, looked at as our transactions ``app_id`` see it. Nothing is written."""
+
+    def __init__(self, storage: Storage, storage_options: Mapping[str, str], seam: Seam, app_id: str) -> None:
+        self.storage = storage
+        self.app_id = app_id
+        self._options = dict(storage_options)
+        self._log = DeltaLog(storage, storage_options, seam)
+        self._log.app_id = app_id
+
+    @property
+    def url(self) -> str:
+        """The table's root."""
+        return self.storage.url
+
+    def head(self) -> Head | None:
+        """Return the newest version, None where there is no table. Raises TableStateError for a torn log."""
+        return self._log.head()
+
+    def refuse_rollback_since(self, version: int) -> None:
+        """Refuse a table that was restored to before ``version``, which is ours. Raises TableStateError."""
+        self._log.refuse_rollback_since(version)
+
+    def logged(self) -> list[int]:
+        """Return the versions whose log entries are still there, the oldest first."""
+        names = [name for name in self.storage.list(_LOG) if name.endswith(".json") and name[20:] == ".json"]
+        return sorted(int(name[:20]) for name in names if name[:20].isdigit())
+
+    def versions(self, after: int = -1) -> Iterator[LoggedVersion]:
+        """Yield the versions behind ``after`` that the log still tells of, the oldest first. Raises TableStateError."""
+        for version in self.logged():
+            if version > after:
+                yield self.version(version)
+
+    def version(self, number: int) -> LoggedVersion:
+        """Return one version. Raises FileNotFoundError, TableStateError where its entry is torn."""
+        content = self.storage.read(f"{_LOG}/{number:020d}.json")
+        try:
+            actions = [json.loads(line) for line in content.splitlines() if line.strip()]
+        except ValueError:
+            actions = []
+        if not actions:
+            raise TableStateError("table_torn", f"version {number} is torn or empty", where=self.url)
+        return _version(number, actions)
+
+    def live(self, head: Head) -> dict[str, LiveFile]:
+        """Return the data files of a version, by their path on disk."""
+        frame = self._log.live_files(head)
+        sizes, rows = (frame.get_column(name).to_list() for name in ("size_bytes", "num_records"))
+        paths = map(unquote, frame.get_column("path").to_list())
+        return {path: LiveFile(*found) for path, *found in zip(paths, sizes, rows, strict=True)}
+
+    def lying(self) -> list[str]:
+        """Return every data file in the table's folder, whatever refers to it."""
+        found = (path for path in self.storage.find() if path.endswith(".parquet"))
+        return [path for path in found if not path.startswith((f"{_LOG}/", "_change_data/"))]
+
+    def rows_in(self, path: str) -> int:
+        """Return the rows of a file, by its own footer. Raises OSError, ValueError where it cannot be read."""
+        import pyarrow.parquet as pq
+
+        with self.storage.open(path) as file:
+            return int(pq.ParquetFile(file).metadata.num_rows)
+
+
+def _version(number: int, actions: list[Action]) -> LoggedVersion:
+    adds = [action["add"] for action in actions if "add" in action]
+    removes = [action["remove"] for action in actions if "remove" in action]
+    return LoggedVersion(
+        number,
+        next((action["commitInfo"] for action in actions if "commitInfo" in action), {}),
+        {action["txn"]["appId"]: action["txn"]["version"] for action in actions if "txn" in action},
+        {unquote(add["path"]): add for add in adds},
+        frozenset(unquote(remove["path"]) for remove in removes),
+        any(each.get("dataChange", True) for each in (*adds, *removes)),
+    )
