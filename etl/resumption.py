@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.chains import clock_rules, stateful_steps
 from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
 from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
+from etl.states import States
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -98,11 +100,13 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     return Standing(step, planned, committed, plan, manifest, revision, missing, plans)
 
 
-def newest_manifests(checkpoint: Checkpoint, standing: Standing, most: int) -> list[Manifest]:
-    """Return the manifests that decided the newest committed batches, at most ``most``, the oldest first."""
+def newest_manifests(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> list[Manifest]:
+    """Return the manifests of the newest batches that state is kept of, the oldest first; else what was read already."""
+    if not (clock_rules(flow) or stateful_steps(flow)):
+        return [] if standing.manifest is None else [standing.manifest]
     revisions = checkpoint.manifests.log.revisions()
-    first = max(0, standing.committed + 1 - most)
-    return [checkpoint.manifests.read(each, revisions[each]) for each in range(first, standing.committed + 1)]
+    newest = range(max(0, standing.committed + 1 - States.kept_batches), standing.committed + 1)
+    return [checkpoint.manifests.read(each, revisions[each]) for each in newest]
 
 
 def _missing(flow: Flow, manifest: Manifest) -> tuple[str, ...]:

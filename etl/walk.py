@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.chains import clock_rules, stateful_steps
+from etl.chains import stateful_steps
 from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
@@ -87,9 +87,8 @@ class Runner:
             return self._carry_out(plan, watch)
         manifest = standing.manifest
         if standing.step is Step.RESTAGE:
-            plan, manifest = self._staged_anew(
-                plan, manifest, f"staged files are missing: {', '.join(standing.missing)}"
-            )
+            lost = ", ".join(standing.missing)
+            plan, manifest = self._staged_anew(plan, manifest, f"staged files are missing: {lost}")
         return self._commit(plan, manifest, watch)
 
     def check(self) -> None:
@@ -111,15 +110,9 @@ class Runner:
         if standing.committed >= 0:
             entry = self._checkpoint.commits.read(standing.committed)
             self._publication.sides = states_of(entry, self._flow.sink.table)
-        manifests = self._last_manifests(standing)
+        manifests = newest_manifests(self._checkpoint, self._flow, standing)
         self._tell(carried_over(self._flow, self._checkpoint.storage.at("state"), manifests, self._inlets.schemas()))
         self._remember(manifests)
-
-    def _last_manifests(self, standing: Standing) -> list[Manifest]:
-        """Return what the newest batches left, as far as the pipeline, or what it was before, goes on from it."""
-        if clock_rules(self._flow) or self._states.names:
-            return newest_manifests(self._checkpoint, standing, self._states.kept_batches)
-        return [] if standing.manifest is None else [standing.manifest]
 
     def _remember(self, manifests: Sequence[Manifest]) -> None:
         """Take in what batches left behind, the newest last: state, and where event time stands."""

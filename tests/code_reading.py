@@ -39,6 +39,7 @@ RANKS = {
         "pinning",
         "execution",
         "flow_schema",
+        "redefinition",
         "states",
         "intake",
         "culprits",

@@ -97,11 +97,13 @@ def _state(sight: Sight) -> tuple[tuple[Outlook, ...], EtlError | None]:
     """Return what becomes of what the newest batch remembers, and why the next run would stop at that."""
     if sight.checkpoint is None or sight.standing is None or sight.standing.committed < 0:
         return (), None
-    (manifest,) = newest_manifests(sight.checkpoint, sight.standing, 1)
     flow = sight.pipeline.flow
+    manifests = newest_manifests(sight.checkpoint, flow, sight.standing)
+    if not manifests:
+        return (), None
     known = {name: {} if survey is None else survey.schema for name, survey in sight.known.items()}
     try:
-        found = outlooks(flow, sight.checkpoint.storage.at("state"), manifest.state, known)
+        found = outlooks(flow, sight.checkpoint.storage.at("state"), manifests[-1].state, known)
     except StateError as exc:
         return (), exc
     return found, refusal(flow, found)

@@ -67,6 +67,7 @@ class Watermark:
 
     def apply(self, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
         """Return ``rows``; their newest event time that is not too far ahead is noted in the tally."""
+        self.output_schema(rows.collect_schema())
         most_us = micros(plan.batch_at) + self.rule.max_ahead_us
 
         def see(frame: pl.DataFrame) -> None:

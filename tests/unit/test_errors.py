@@ -21,9 +21,13 @@ from etl.errors import (
 
 TREE: dict[str, type[EtlError]] = {name: found for name, found in vars(etl.errors).items() if isinstance(found, type)}
 EXIT_CODES = {
-    **{"ConfigError": 2, "MissingTableError": 2},
-    **{"LeaseHeldError": 3, "FencedError": 3},
-    **{"CheckpointError": 4, "StateError": 4, "TableStateError": 4},
+    "ConfigError": 2,
+    "MissingTableError": 2,
+    "LeaseHeldError": 3,
+    "FencedError": 3,
+    "CheckpointError": 4,
+    "StateError": 4,
+    "TableStateError": 4,
 }
 
 

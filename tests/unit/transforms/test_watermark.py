@@ -92,6 +92,11 @@ def test_a_column_that_is_no_moment_is_refused(kind: pl.DataType) -> None:
     assert caught.value.message.startswith("ts: ")
 
 
+def test_a_column_that_turns_out_to_be_text_is_refused_before_a_row_flows() -> None:
+    with pytest.raises(ConfigError, match="ts: String is no moment in time"):
+        watermark().apply(pl.LazyFrame({"ts": ["2026-01-01"]}), PLAN, Tally())
+
+
 def test_an_unknown_column_is_refused_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="unknown column 'ts'; did you mean 'tss'"):
         watermark("refunds").output_schema(pl.Schema({"tss": pl.Datetime("us")}))
