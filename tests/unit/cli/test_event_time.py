@@ -46,12 +46,15 @@ def test_history_tells_watermark_state_and_late_rows_of_a_batch(ran: Any, told: 
     assert found["tables"] == {"silver.visits": 3, "silver.visits__late": 0}
 
 
-def test_history_marks_the_first_batch_of_another_definition(ran: Any, shop: Path, told: Any) -> None:
+def test_history_marks_the_first_batch_of_another_definition(
+    ran: Any, shop: Path, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edit(shop, "total: SUM(amount)", "total: SUM(amount), most: MAX(amount)")
     put_visits(shop, 4, ("g", "10:24", "DE", 64.0))
     put_visits(shop, 5, ("h", "10:24", "DE", 64.0))
     assert ran("run", "visits").exit_code == 0
 
+    monkeypatch.setenv("COLUMNS", "120")
     lines = ran("history", "visits").stdout.splitlines()
     definitions = [each["definition"] for each in told(ran("history", "visits", "--json"))]
 
