@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,6 +57,12 @@ def strays(folder: Path) -> list[str]:
     return sorted({str(path) for path in lake.rglob("*.parquet") if "_delta_log" not in path.parts} - referred)
 
 
+def remembered(folder: Path) -> Counter[str]:
+    """Return the files of state by what they are: which batch of which transform wrote them, and their number."""
+    state = folder / "lake" / "_checkpoints" / "events" / "state"
+    return Counter(f"{path.parent.name} {re.sub('-[0-9a-f]+', '', path.name, count=1)}" for path in state.glob("*/*"))
+
+
 def finish(lab: Lab, folder: Path) -> None:
     for _ in range(3):
         if lab.run(folder, "project")["exit"] == 0:
@@ -86,3 +93,4 @@ def test_what_is_remembered_survives_a_failure_at_any_effect(
         assert found(folder) == found(whole), f"effect {at}: {names[at - 1]}"
         assert counts(folder) == counts(whole), f"effect {at}: {names[at - 1]}"
         assert strays(folder) == [], f"effect {at}: {names[at - 1]}"
+        assert remembered(folder) == remembered(whole), f"effect {at}: {names[at - 1]}"
