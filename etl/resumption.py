@@ -101,7 +101,7 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
 
 
 def newest_manifests(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> list[Manifest]:
-    """Return the manifests of the newest batches that state is kept of, the oldest first; else what was read already."""
+    """Return the manifests of the newest batches that state is kept of, oldest first; else what was read already."""
     if not (clock_rules(flow) or stateful_steps(flow)):
         return [] if standing.manifest is None else [standing.manifest]
     revisions = checkpoint.manifests.log.revisions()
