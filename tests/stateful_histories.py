@@ -49,31 +49,40 @@ EVENTS: st.SearchStrategy[Event] = st.tuples(
 
 
 class FailingClock(FailingSeam):
-    """A clock that stands still in a world where one effect fails."""
+    """A clock that stands still for a run, in a world where one effect fails."""
+
+    def __init__(self, now: datetime, at: int, failure: Failure) -> None:
+        super().__init__(at, failure)
+        self._now = now.replace(tzinfo=UTC)
 
     def now(self) -> datetime:
         """Return the time of every batch."""
-        return START.replace(tzinfo=UTC)
+        return self._now
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run: how many more units of each source there are by then, and where it ends."""
+    """One run: how many minutes after the one before, how many units more of each source, and where it ends."""
 
     units: int
     max_files: int = 1
     max_batches: int | None = None
     fails_at: int = 0
     failure: Failure = "error_before"
+    wait: int = 0
 
 
 @dataclass(frozen=True)
 class History:
-    """A chain, the units of each source, and the runs over them."""
+    """A chain, the units of each source, and the runs over them.
+
+    After ``idle`` minutes without rows a source does not hold the others back; 0: it always does.
+    """
 
     chain: Chain
     units: dict[str, list[list[Row]]]
     runs: Sequence[Run]
+    idle: int = 0
 
 
 RUNS = st.builds(
@@ -83,6 +92,7 @@ RUNS = st.builds(
     st.sampled_from([None, None, 1, 2]),
     st.one_of(st.just(0), st.integers(1, 45)),
     st.sampled_from(["error_before", "error_after", "torn"]),
+    st.sampled_from([0, 0, 15]),
 )
 
 
@@ -95,7 +105,7 @@ def histories(draw: st.DrawFn, chains: st.SearchStrategy[Chain]) -> History:
         events = draw(st.lists(st.one_of(EVENTS, EVENTS, st.none()), min_size=1, max_size=16))
         cuts = sorted(draw(st.lists(st.integers(0, len(events)), max_size=7)))
         units[source] = _units(_rows(events, 1000 * place), cuts)
-    return History(chain, units, draw(st.lists(RUNS, max_size=3)))
+    return History(chain, units, draw(st.lists(RUNS, max_size=3)), draw(st.sampled_from([0, 10])))
 
 
 def _rows(events: Sequence[Event | None], first: int) -> list[Row]:
@@ -135,6 +145,7 @@ class Home:
         self.folder = folder
         self.history = history
         self.is_real = is_real
+        self.now = START
         chain = history.chain
         self.sources = {name: MemorySource({**SCHEMA}) for name in chain.sources}
         self.sink = MemorySink("t", chain.keys)
@@ -143,7 +154,7 @@ class Home:
         (folder / "pipelines").mkdir(parents=True)
         (folder / "transforms").mkdir()
         (folder / "transforms" / "users.py").write_text(FUNCTIONS)
-        (folder / "pipelines" / "p.yml").write_text(text_of(chain))
+        (folder / "pipelines" / "p.yml").write_text(text_of(history))
         for name in chain.sources:
             (folder / "in" / name).mkdir(parents=True)
 
@@ -170,7 +181,8 @@ class Home:
 
     def run(self, told: Run) -> None:
         """Run once, to an end or a failure."""
-        seam = FailingClock(told.fails_at, told.failure)
+        self.now += timedelta(minutes=told.wait)
+        seam = FailingClock(self.now, told.fails_at, told.failure)
         with suppress(EtlError) if told.fails_at else nullcontext():
             run(self.wired(seam, told.max_files), seam, Silent(), Bounds(told.max_batches))
 
@@ -206,13 +218,14 @@ class Home:
         assert found is not None
         return found
 
-    def batches(self) -> list[dict[str, list[Row]]]:
-        """Return the rows of each batch, by source, as its plan says."""
+    def batches(self) -> list[tuple[datetime, dict[str, list[Row]]]]:
+        """Return when each batch was, and its rows by source, as its plan says."""
         plans = self.checkpoint().plans
         found = []
         for batch_id in sorted(plans.log.revisions()):
-            inputs = plans.read(batch_id).inputs
-            found.append({name: self._rows_of(name, planned.units) for name, planned in inputs.items()})
+            plan = plans.read(batch_id)
+            rows = {name: self._rows_of(name, planned.units) for name, planned in plan.inputs.items()}
+            found.append((plan.batch_at.replace(tzinfo=None), rows))
         return found
 
     def _rows_of(self, source: str, units: Mapping[str, Any]) -> list[Row]:
@@ -228,8 +241,11 @@ class Home:
         return sum((Counter(rows) for rows in entries), Counter())
 
 
-def text_of(chain: Chain) -> str:
+def text_of(history: History) -> str:
     """Return the pipeline file."""
+    chain = history.chain
+    watermark = f"column: at, delay: {chain.delay}m, max_ahead: 30d"
+    watermark += f", idle_timeout: {history.idle}m" if history.idle else ""
     schema = json.dumps(SCHEMA)
     lines = ["version: 1", "name: p", "sources:"]
     for name in chain.sources:
@@ -240,7 +256,7 @@ def text_of(chain: Chain) -> str:
             "    format: ndjson",
             "    order: name",
             f"    schema: {schema}",
-            f"    transforms: [{{watermark: {{column: at, delay: {chain.delay}m, max_ahead: 30d}}}}]",
+            f"    transforms: [{{watermark: {{{watermark}}}}}]",
         ]
     lines.append("transforms:")
     lines += ["  - union: {with: [more]}"] if chain.has_more else []

@@ -15,20 +15,27 @@ from etl.rejects import WATERMARK
 from tests.stateful_chains import FIRST_WITHIN, Chain, Step
 from tests.stateful_histories import NEVER, TYPES, Home, Row
 
+Batch = tuple[datetime, Mapping[str, list[Row]]]
 
-def _watermarks(batches: Sequence[Mapping[str, list[Row]]], chain: Chain) -> list[datetime | None]:
+
+def _watermarks(batches: Sequence[Batch], home: Home) -> list[datetime | None]:
     """Return the watermark before each batch."""
+    chain, idle = home.history.chain, timedelta(minutes=home.history.idle)
     newest: dict[str, datetime] = {}
+    seen_at = dict.fromkeys(chain.sources, batches[0][0])
     found: list[datetime | None] = []
     before: datetime | None = None
-    for batch in batches:
+    for batch_at, batch in batches:
         found.append(before)
         for source, rows in batch.items():
             times = [row["at"] for row in rows if row["at"] is not None and row["at"] < NEVER]
             if times:
                 newest[source] = max([*times, *([newest[source]] if source in newest else [])])
-        if len(newest) == len(chain.sources):
-            before = min(newest.values()) - timedelta(minutes=chain.delay)
+                seen_at[source] = batch_at
+        counted = [source for source in chain.sources if not idle or batch_at - seen_at[source] <= idle]
+        if counted and all(source in newest for source in counted):
+            after = min(newest[source] for source in counted) - timedelta(minutes=chain.delay)
+            before = after if before is None else max(before, after)
     return found
 
 
@@ -62,7 +69,7 @@ def check_late(home: Home) -> list[int]:
     late = Counter((row["n"], _naive(row[WATERMARK])) for row in home.late_rows())
     must: Counter[Any] = Counter()
     may: Counter[Any] = Counter()
-    for batch, before in zip(batches, _watermarks(batches, chain), strict=True):
+    for (_, batch), before in zip(batches, _watermarks(batches, home), strict=True):
         for source, rows in batch.items():
             step, behind = _judges(chain)[source]
             mark = None if before is None else before - timedelta(minutes=behind)
@@ -83,10 +90,10 @@ def _naive(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.astimezone(UTC).replace(tzinfo=None)
 
 
-def _first_within(batches: Sequence[Mapping[str, list[Row]]], late: set[int]) -> Iterator[int]:
+def _first_within(batches: Sequence[Batch], late: set[int]) -> Iterator[int]:
     """Yield the rows that ``deduplicate`` within 10 minutes keeps: batch by batch, in each by time and place."""
     kept: dict[str | None, list[datetime]] = {}
-    for batch in batches:
+    for _, batch in batches:
         rows = [row for row in batch["main"] if row["n"] not in late]
         for row in sorted(rows, key=lambda row: (row["at"], row["n"])):
             if all(abs(row["at"] - at) > timedelta(minutes=10) for at in kept.get(row["k"], [])):
