@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.balance import Tally
-from etl.chains import MAIN, clock_rules, delays, keeps_source_row, keys_after, state_ids, steps_of_chain
+from etl.chains import MAIN, clock_rules, delays, keeps_source_row, keys_after, keys_before, state_ids, steps_of_chain
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, BatchPlan
 from etl.state.plain import PlainTable
@@ -69,7 +69,7 @@ class Passage:
     def _run(self, chain: str, upto: int | None = None) -> tuple[pl.LazyFrame, Tally]:
         """Return the rows of a chain after its first ``upto`` transforms, and the tally of what is behind them."""
         begin, rows, tally = self._collected.get(chain) or (0, self._begin(chain), self._tally)
-        keys: list[str] | None = None
+        keys = keys_before(self._flow, chain)
         for step in steps_of_chain(self._flow, chain)[begin:upto]:
             taken = [self._run(name) for name in getattr(step, "inputs", ())]
             before = rows
