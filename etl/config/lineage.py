@@ -35,7 +35,7 @@ def _needs(spec: PipelineSpec, specs: Sequence[PipelineSpec]) -> list[str]:
 
 
 def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
-    tables = (other.sink.url, other.sink.quarantine_url)
+    tables = (other.sink.url, other.sink.quarantine_url, other.sink.late_url)
     return any(_reads(spec, url) or _joins(spec, url) for url in tables)
 
 

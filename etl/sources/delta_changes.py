@@ -50,7 +50,7 @@ def netted(
     ends = rows.group_by(keys, maintain_order=True).agg(pl.first(_ROW).alias("first"), pl.last(_ROW).alias("last"))
     first, last = rows[ends["first"]], rows[ends["last"]]
     was, is_there = ~first[_IS_AFTER], last[_IS_AFTER]
-    is_same = was & is_there & _same(first.select(values), last.select(values))
+    is_same = was & is_there & _same(first, last, values)
     change = (
         pl.DataFrame({"was": was, "is": is_there, "same": is_same})
         .select(
@@ -69,11 +69,11 @@ def netted(
     return kept.drop(_AT, _IS_AFTER, _ROW), others
 
 
-def _same(one: pl.DataFrame, other: pl.DataFrame) -> pl.Series:
-    """Tell for each row whether it is the same in both."""
+def _same(one: pl.DataFrame, other: pl.DataFrame, columns: Iterable[str]) -> pl.Series:
+    """Tell for each row whether it is the same in some columns of both."""
     import polars as pl
 
     found = pl.Series([True]).new_from_index(0, one.height)
-    for name in one.columns:
+    for name in columns:
         found &= one[name].eq_missing(other[name])
     return found

@@ -130,10 +130,13 @@ def _typed(values: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 
 def partition_value(text: str | None, dtype: pl.DataType) -> pl.Series:
-    """Return a value of a partition, from the text that the log has. *Source*: "Partition Value Serialization"."""
+    """Return a value of a partition, from the text that the log has: empty text is null, as None is.
+
+    *Source*: Delta protocol, "Partition Value Serialization".
+    """
     import polars as pl
 
-    if text is None or (text == "" and dtype not in (pl.String, pl.Binary)):
+    if not text:
         return pl.Series([None], dtype=dtype)
     values = pl.Series([text], dtype=pl.String)
     if dtype == pl.Boolean:

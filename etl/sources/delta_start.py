@@ -35,7 +35,7 @@ class DeltaStart:
         if self._starting == "earliest":
             return Place(look.table_id, look.version, is_snapshot=True)
         if self._starting.version is not None:
-            return Place(look.table_id, self._starting.version)
+            return Place("", self._starting.version)
         return self._first_since(Place(look.table_id, look.version + 1), self._starting.at_ms or 0)
 
     def check_replay(self) -> None:
