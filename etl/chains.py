@@ -78,6 +78,12 @@ def clock_rules(flow: Flow) -> dict[str, Rule]:
     return found
 
 
+def keys_before(flow: Flow, chain: str) -> list[str] | None:
+    """Return the keys of the changing result that a chain begins with, None where its source's rows stay."""
+    found: list[str] | None = getattr(flow.sources[chain or flow.source_name], "result_keys", None)
+    return found
+
+
 def keys_after(step: Any, given: pl.Schema, found: pl.Schema, keys: list[str] | None) -> list[str] | None:  # noqa: ANN401  a transform
     """Return the keys of a changing result behind a transform, None where the rows are no such result.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from etl.balance import Tally
-from etl.chains import MAIN, clock_rules, delays, keeps_source_row, keys_after, state_ids, steps_of_chain
+from etl.chains import MAIN, clock_rules, delays, keeps_source_row, keys_after, keys_before, state_ids, steps_of_chain
 from etl.errors import StateError
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, BatchPlan
@@ -41,6 +41,7 @@ class Passage:
         self._delays = delays(flow)
         self._sources: Mapping[str, pl.LazyFrame] = {}
         self._collected: dict[str, tuple[int, pl.LazyFrame, Tally]] = {}
+        self._keys: dict[str, list[str] | None] = {}
         self._before = Watermarks(from_text(plan.watermark), clocks_from_json(plan.clocks))
         self.changes: dict[str, Mapping[str, StateChange]] = {}
 
@@ -70,7 +71,7 @@ class Passage:
     def _run(self, chain: str, upto: int | None = None) -> tuple[pl.LazyFrame, Tally]:
         """Return the rows of a chain after its first ``upto`` transforms, and the tally of what is behind them."""
         begin, rows, tally = self._collected.get(chain) or (0, self._begin(chain), self._tally)
-        keys: list[str] | None = None
+        keys = self._keys[chain] if begin else keys_before(self._flow, chain)
         for step in steps_of_chain(self._flow, chain)[begin:upto]:
             taken = [self._run(name) for name in getattr(step, "inputs", ())]
             before = rows
@@ -82,6 +83,7 @@ class Passage:
             is_of_parts = any(behind.is_of_parts for _, behind in taken)
             if is_of_parts or getattr(step, "adds_rows", False) or id(step) in self._ids:
                 tally = tally.of_parts()
+        self._keys[chain] = keys
         return rows, tally
 
     def _source_of(self, chain: str) -> str:

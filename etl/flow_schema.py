@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from etl.chains import MAIN, keeps_source_row, keys_after, steps_of_chain
+from etl.chains import MAIN, keeps_source_row, keys_after, keys_before, steps_of_chain
 from etl.errors import ConfigError
 from etl.flow import Flow
 from etl.model import SOURCE_ROW, Schema
@@ -48,7 +48,7 @@ class FlowColumns:
     def _after(self, chain: str) -> pl.Schema:
         source = chain or self._flow.source_name
         given = source_frame(self._flow, self._schemas[source], source)
-        keys: list[str] | None = None
+        keys = keys_before(self._flow, chain)
         for index, step in enumerate(steps_of_chain(self._flow, chain)):
             others = tuple(self._after(name) for name in getattr(step, "inputs", ()))
             self._inputs[id(step)] = (given, *others)

@@ -17,6 +17,7 @@ RANKS = {
         "registry",
         "storage",
         "schema",
+        "delta_types",
         "type_text",
         "schema_contract",
         "widening",

@@ -95,6 +95,7 @@ def _site(source: SourceSpec, project: Project, seam: Seam, records: Storage) ->
         storage_options=project.storage_options,
         memory_bytes=project.memory_bytes,
         contract=source.contract,
+        project=project,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from etl.balance import ARRIVED, observed, rows_by_file
+from etl.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 from etl.errors import SinkError, TableMovedError
 from etl.model import CHANGE, SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
 from etl.schema import from_polars, to_polars
@@ -31,7 +32,6 @@ from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_staging import StagingArea, fit
-from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

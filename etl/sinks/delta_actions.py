@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from etl.delta_types import merge_fields, to_delta_fields
 from etl.errors import SinkError
-from etl.sinks.delta_types import merge_fields, to_delta_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

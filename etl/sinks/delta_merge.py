@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.delta_types import stored
 from etl.schema import to_polars
 from etl.sinks.changes import changes_of, with_deletes
 from etl.sinks.contract import Edit
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
-from etl.sinks.delta_types import stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

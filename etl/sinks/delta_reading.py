@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from etl.delta_types import from_delta_fields, stored
 from etl.errors import SinkError
 from etl.schema import is_list, is_struct, to_polars
-from etl.sinks.delta_types import from_delta_fields, stored
 
 if TYPE_CHECKING:
     import polars as pl

@@ -2,4 +2,10 @@
 
 from etl.registry import Registry
 
-SOURCES = Registry({"files": "etl.sources.files:FileSource", "logs": "etl.sources.log_source:LogSource"})
+SOURCES = Registry(
+    {
+        "files": "etl.sources.files:FileSource",
+        "logs": "etl.sources.log_source:LogSource",
+        "delta": "etl.sources.delta_source:DeltaSource",
+    }
+)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from etl.errors import SourceChangedError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema
+from etl.project import Project
 from etl.schema_contract import EVOLVE, SchemaContract, Survey
 from etl.seam import Seam
 from etl.storage import Storage
@@ -25,6 +26,7 @@ class SourceSite:
     """Where a source lives: handed to it when a pipeline is wired.
 
     ``ledger`` is the checkpoint's folder ``sources/<name>``; ``folder`` the project's, which relative paths start from.
+    ``project`` knows where tables are; None for that of a folder without ``etl.yml``.
     """
 
     name: str
@@ -34,6 +36,7 @@ class SourceSite:
     storage_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     memory_bytes: int = 2_000_000_000
     contract: SchemaContract = EVOLVE
+    project: Project | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +59,8 @@ class Source(Protocol):
 
     Two methods more are called where a source has them: ``take_notes() -> list[str]``, after each look, for what people
     should hear of since the last call; ``lags(now) -> list[Lag]``, by ``etl status``, for how far each log is behind.
+    A source whose rows are a changing result (column ``_change``) has ``result_keys``, by which its rows are found; the
+    rows of one batch have each key once.
     """
 
     @property

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from etl.delta_types import UNKNOWN_ITEMS, from_delta_fields, merge_fields, stored, to_delta_fields
 from etl.errors import SinkError
 from etl.model import Schema, TypeTree
-from etl.sinks.delta_types import UNKNOWN_ITEMS, from_delta_fields, merge_fields, stored, to_delta_fields
 
 
 def column(name: str, delta_type: Any) -> dict[str, Any]:
