@@ -32,7 +32,8 @@ class Status:
     refresh waits for the next run), ``running``, ``failed`` (the newest run did), ``refused`` (the next run would be),
     or ``unknown`` (the source cannot be listed). ``lag_files`` and ``lag_bytes`` are None where they are not known.
     ``open_rows`` is how many rejected rows wait in the quarantine, None where that is not known. ``lags`` is how far
-    each log is behind, None for a source that reads no logs.
+    each log is behind, None for a source that reads no logs; ``lag_versions`` by how many versions readers of Delta
+    tables are, None where there are none.
     """
 
     pipeline: str
@@ -45,6 +46,7 @@ class Status:
     last_error: Failure | None
     open_rows: int | None = None
     lags: tuple[Lag, ...] | None = None
+    lag_versions: int | None = None
 
     @property
     def watermark(self) -> str | None:
@@ -88,7 +90,22 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     last = _last_batch(sight)
     waiting = _open_rows(pipeline, last, seam)
     lags = None if files is None else _lags_of_logs(sight, seam)
-    return Status(pipeline.name, state, pipeline.sink.table, files, size_bytes, note, last, failure, waiting, lags)
+    behind = None if files is None else _versions_behind(sight)
+    note = note or (f"{behind} version{'s' * (behind != 1)} behind" if behind and state == "waiting" else "")
+    table = pipeline.sink.table
+    return Status(pipeline.name, state, table, files, size_bytes, note, last, failure, waiting, lags, behind)
+
+
+def _versions_behind(sight: Sight) -> int | None:
+    """Return how many versions of their tables are not planned yet, None where no source follows a table."""
+    plan = None if sight.standing is None else sight.standing.plan
+    inputs = {} if plan is None else plan.inputs
+    found = [
+        source.versions_behind(inputs[name].span.end or None if name in inputs else None)
+        for name, source in sight.pipeline.sources.items()
+        if hasattr(source, "versions_behind")
+    ]
+    return sum(found) if found else None
 
 
 def _lags_of_logs(sight: Sight, seam: Seam) -> tuple[Lag, ...] | None:
@@ -204,7 +221,8 @@ def status_to_json(status: Status) -> dict[str, Any]:
 
 
 def _lags_to_json(status: Status) -> dict[str, Any]:
-    """Return the seconds and the logs, nothing where none are read."""
+    """Return the seconds and the logs, and the versions of tables; nothing where none are read."""
+    versions = {} if status.lag_versions is None else {"versions": status.lag_versions}
     if status.lags is None:
-        return {}
-    return {"seconds": status.lag_s, "logs": [asdict(lag) for lag in status.lags]}
+        return versions
+    return versions | {"seconds": status.lag_s, "logs": [asdict(lag) for lag in status.lags]}

@@ -57,8 +57,9 @@ class Reading:
 class Source(Protocol):
     """Replayable input. One instance per pipeline run; called by the engine from one thread.
 
-    Two methods more are called where a source has them: ``take_notes() -> list[str]``, after each look, for what people
-    should hear of since the last call; ``lags(now) -> list[Lag]``, by ``etl status``, for how far each log is behind.
+    Further methods are called where a source has them: ``take_notes() -> list[str]``, after each look, for what people
+    should hear of since the last call; ``lags(now) -> list[Lag]``, by ``etl status``, for how far each log is behind,
+    and ``versions_behind(after) -> int``, for how many versions of a table are.
     A source whose rows are a changing result (column ``_change``) has ``result_keys``, by which its rows are found; the
     rows of one batch have each key once.
     """

@@ -193,6 +193,13 @@ class DeltaSource:
         self._planning.notes.clear()
         return told
 
+    def versions_behind(self, after: Offset | None) -> int:
+        """Return how many versions there are behind an offset. Raises SourceError."""
+        look = self._upstream.newest()
+        if look is None or (after is None and self._options.starting == "latest"):
+            return 0
+        return max(0, look.version - (-1 if after is None else Place.of_offset(after).newest))
+
     def check_replay(self) -> None:
         """Refuse to read all anew where rows that were read are out of reach. Raises SourceError."""
         self._start.check_replay()
