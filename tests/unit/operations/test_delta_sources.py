@@ -112,7 +112,6 @@ def test_a_reader_without_a_table_yet_waits_for_it(chain: Workspace) -> None:
     [
         ("gold.own", "reads what the sink writes (gold.own): the pipeline would feed itself"),
         ("gold.own__quarantine", "reads its own quarantine (gold.own__quarantine): rejected rows would come back"),
-        ("gold.own__late", "reads its own late rows (gold.own__late): they would come back"),
     ],
 )
 def test_a_pipeline_that_reads_what_it_writes_is_refused(home: Workspace, reads: str, fault: str) -> None:
@@ -127,7 +126,7 @@ def test_a_pipeline_that_reads_what_it_writes_is_refused(home: Workspace, reads:
 
 
 def test_a_circle_of_tables_is_refused(home: Workspace) -> None:
-    for name, reads in (("a", "t.b"), ("b", "t.a__late")):
+    for name, reads in (("a", "t.b"), ("b", "t.a")):
         source = f"source: {{type: delta, table: {reads}}}"
         write(home.folder, name, f"version: 1\n{source}\nsink: {{type: delta, table: t.{name}}}\n")
     with pytest.raises(ConfigFaults, match=r"source\.table: a cycle of pipelines"):
