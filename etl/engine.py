@@ -10,6 +10,7 @@ from etl.checkpoint.folder import choose_lease, held, open_checkpoint
 from etl.errors import StorageError
 from etl.model import BatchResult, Bounds
 from etl.resumption import bind_sinks
+from etl.rewinding import finish_rewind
 from etl.walk import Runner
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def open_runner(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
         with held(checkpoint, lease or choose_lease(checkpoint.storage, seam)):
             bind_sinks(checkpoint, pipeline.flow)
+            finish_rewind(checkpoint, pipeline.flow, seam)
             with ExitStack() as open_sources:
                 for source in pipeline.sources.values():
                     open_sources.enter_context(closing(source))

@@ -49,6 +49,7 @@ RANKS = {
     ),
     7: (
         "resumption",
+        "rewinding",
         "timers",
         "resolutions",
         "committing",

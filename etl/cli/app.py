@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from etl.cli import drafts, history, looking, projects, quarantine, runs, tables, trying, verifying
+from etl.cli import drafts, history, looking, projects, quarantine, rewinding, runs, tables, trying, verifying
 from etl.cli.session import app
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "main",
     "projects",
     "quarantine",
+    "rewinding",
     "runs",
     "tables",
     "trying",

@@ -28,9 +28,10 @@ from etl.sinks.delta_files import nan_observer
 from etl.sinks.delta_log import Action, DeltaLog, Head
 from etl.sinks.delta_merge import Merger
 from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.delta_past import TablePast
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
-from etl.sinks.delta_staging import StagingArea
+from etl.sinks.delta_staging import StagingArea, fit
 from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class DeltaSink:
         self._log.app_id = self._staging.app_id = app_id
         self._log.pipeline = pipeline
         self._replaces = None if replaces is None else tuple(replaces)
+
+    @property
+    def past(self) -> TablePast:
+        """What the table has been."""
+        site = self._site
+        return TablePast(site.storage, site.storage_options, site.seam, self._log.app_id)
 
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
         """Return the newest batch that the table holds from this pipeline, None for none. Raises TableStateError."""
@@ -173,7 +180,7 @@ class DeltaSink:
             tally.add_of_files("written", rows_by_file(frame))
             look(frame)
 
-        fitted = _fit(observed(rows, see).select(names), types)
+        fitted = fit(observed(rows, see).select(names), types)
         files = self._staging.write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
         self._is_idle = not any(tally.counts()[fate] for fate in ARRIVED)
@@ -285,13 +292,3 @@ class DeltaSink:
         if head.version - self._tended_at >= _LOG_CHECKPOINT_EVERY:
             self._log.write_checkpoint()
             self._tended_at = head.version
-
-
-def _fit(rows: pl.LazyFrame, types: pl.Schema) -> pl.LazyFrame:
-    """Cast columns to the table's types, which hold every value of theirs."""
-    import polars as pl
-
-    given = rows.collect_schema()
-    return rows.select(
-        pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=True) for name, dtype in types.items()
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -93,6 +93,26 @@ class TablePast:
         sizes, rows = (frame.get_column(name).to_list() for name in ("size_bytes", "num_records"))
         paths = map(unquote, frame.get_column("path").to_list())
         return {path: LiveFile(*found) for path, *found in zip(paths, sizes, rows, strict=True)}
+
+    def live_at(self, version: int) -> set[str]:
+        """Return the paths of an older version, none of version -1. Raises TableStateError where it cannot be read."""
+        head = self.head()
+        return set() if version < 0 or head is None else set(self.live(replace(head, version=version)))
+
+    def metadata_at(self, version: int) -> Action:
+        """Return the columns and the partitioning of an older version, as metadata keeps them."""
+        from deltalake import DeltaTable
+
+        table = DeltaTable(self.url, version=version, storage_options=self._options or None)
+        return {
+            "schemaString": table.schema().to_json(),
+            "partitionColumns": list(table.metadata().partition_columns),
+        }
+
+    def commit(self, head: Head, actions: list[Action]) -> int | None:
+        """Append one version right after ``head`` and return it; None when another writer took it first."""
+        after = self._log.commit(head, actions)
+        return None if after is None else after.version
 
     def lying(self) -> list[str]:
         """Return every data file in the table's folder, whatever refers to it."""

@@ -75,3 +75,13 @@ class StagingArea:
         for path in self._site.storage.find():
             if path.rsplit("/", 1)[-1].startswith(prefix) and path not in kept:
                 self._site.storage.remove(path, effect=f"{self._effect}.discard")
+
+
+def fit(rows: pl.LazyFrame, types: pl.Schema) -> pl.LazyFrame:
+    """Cast columns to the table's types, which hold every value of theirs."""
+    import polars as pl
+
+    given = rows.collect_schema()
+    return rows.select(
+        pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=True) for name, dtype in types.items()
+    )
