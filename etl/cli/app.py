@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from etl.cli import drafts, history, looking, projects, quarantine, rewinding, runs, tables, trying, verifying
+from etl.cli import (
+    drafts,
+    history,
+    looking,
+    projects,
+    quarantine,
+    repairing,
+    rewinding,
+    runs,
+    tables,
+    trying,
+    verifying,
+)
 from etl.cli.session import app
 
 __all__ = [
@@ -13,6 +25,7 @@ __all__ = [
     "main",
     "projects",
     "quarantine",
+    "repairing",
     "rewinding",
     "runs",
     "tables",

@@ -67,7 +67,7 @@ def gather(workspace: Workspace, name: str, seam: Seam) -> tuple[Evidence, list[
     if checkpoint is None:
         return None
     refuse_unfinished(checkpoint, name)
-    repair = f"put the records back from a copy of {checkpoint.url}, or etl run {name} --full-refresh"
+    repair = f"etl repair {name}; else restore {checkpoint.url} from a copy, or etl run {name} --full-refresh"
     records, checks = read_records(checkpoint, repair)
     return Evidence(spec, pipeline, records, tuple(_tables(spec, pipeline, records, seam))), checks
 

@@ -78,14 +78,23 @@ class TablePast:
 
     def version(self, number: int) -> LoggedVersion:
         """Return one version. Raises FileNotFoundError, TableStateError where its entry is torn."""
-        content = self.storage.read(f"{_LOG}/{number:020d}.json")
-        try:
-            actions = [json.loads(line) for line in content.splitlines() if line.strip()]
-        except ValueError:
-            actions = []
+        actions = _actions(self.content(number))
         if not actions:
             raise TableStateError("table_torn", f"version {number} is torn or empty", where=self.url)
         return _version(number, actions)
+
+    def content(self, version: int) -> bytes:
+        """Return the log entry of a version, as it lies there. Raises FileNotFoundError."""
+        return self.storage.read(_name(version))
+
+    def is_torn(self, version: int) -> bool:
+        """Tell whether the log entry of a version is empty, or cut off."""
+        return not _actions(self.content(version))
+
+    def set_aside(self, version: int) -> None:
+        """Rename a torn log entry, so that its version can be made again. *Repeat*: safe. By its pipeline's runner."""
+        self.storage.replace(f"{_name(version)}.corrupt", self.content(version), effect="table.set_aside")
+        self.storage.remove(_name(version), effect="table.set_aside.remove")
 
     def live(self, head: Head) -> dict[str, LiveFile]:
         """Return the data files of a version, by their path on disk."""
@@ -125,6 +134,18 @@ class TablePast:
 
         with self.storage.open(path) as file:
             return int(pq.ParquetFile(file).metadata.num_rows)
+
+
+def _name(version: int) -> str:
+    return f"{_LOG}/{version:020d}.json"
+
+
+def _actions(content: bytes) -> list[Action]:
+    """Return the actions of a log entry, none where it is torn."""
+    try:
+        return [json.loads(line) for line in content.splitlines() if line.strip()]
+    except ValueError:
+        return []
 
 
 def _version(number: int, actions: list[Action]) -> LoggedVersion:
