@@ -11,6 +11,7 @@ from etl.checkpoint.folder import choose_lease, held, open_checkpoint
 from etl.errors import CheckpointError, ConfigError, SinkError, StateError, StorageError, TableStateError
 from etl.model import BatchResult, Bounds
 from etl.resumption import bind_sinks
+from etl.rewinding import finish_rewind
 from etl.walk import Runner
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Tenure:
 
     def _runner_of(self, pipeline: Pipeline) -> Runner:
         bind_sinks(self._checkpoint, pipeline.flow)
+        finish_rewind(self._checkpoint, pipeline.flow, self._seam)
         return Runner(pipeline, self._checkpoint, self._seam, self._reporter)
 
     def renew(self) -> bool:

@@ -51,6 +51,7 @@ RANKS = {
     ),
     7: (
         "resumption",
+        "rewinding",
         "timers",
         "resolutions",
         "committing",

@@ -23,7 +23,7 @@ class BatchLog:
 
     def __init__(self, storage: Storage, kind: str, pipeline: str, seam: Seam) -> None:
         self._storage = storage
-        self._kind = kind
+        self.kind = kind
         self._pipeline = pipeline
         self._seam = seam
 
@@ -44,7 +44,7 @@ class BatchLog:
         for before, after in pairwise(ids):
             if after != before + 1:
                 raise CheckpointError(
-                    f"{self._kind} of batch {before + 1} is missing, but there is one of batch {after}",
+                    f"{self.kind} of batch {before + 1} is missing, but there is one of batch {after}",
                     where=self._storage.url,
                     hint=f"restore {_name(before + 1, 1)} from a backup",
                 )
@@ -53,23 +53,23 @@ class BatchLog:
         """Return a record. Raises FileNotFoundError, TornRecordError, CheckpointError."""
         name = _name(batch_id, revision)
         where = f"{self._storage.url}/{name}"
-        record = decode_record(self._storage.read(name), kind=self._kind, pipeline=self._pipeline, where=where)
+        record = decode_record(self._storage.read(name), kind=self.kind, pipeline=self._pipeline, where=where)
         if record.batch_id != batch_id:
             raise CheckpointError(f"says that it is of batch {record.batch_id}", where=where)
         return record
 
     def add(self, batch_id: int, body: dict[str, Any], *, epoch: int, attempt: str, revision: int = 1) -> None:
         """Publish a record. *Repeat*: safe with the same attempt. Raises RecordExistsError."""
-        record = Record(self._kind, self._pipeline, batch_id, epoch, attempt, body)
+        record = Record(self.kind, self._pipeline, batch_id, epoch, attempt, body)
         content = encode_record(record)
-        put_if_absent(self._storage, _name(batch_id, revision), content, effect=f"{self._kind}.put", seam=self._seam)
+        put_if_absent(self._storage, _name(batch_id, revision), content, effect=f"{self.kind}.put", seam=self._seam)
 
     def set_aside(self, batch_id: int, revision: int = 1) -> None:
         """Rename a torn record to ``….corrupt`` so that its batch can be written anew. *Repeat*: safe."""
         name = _name(batch_id, revision)
         content = self._storage.read(name)
-        self._storage.replace(f"{name}.corrupt", content, effect=f"{self._kind}.set_aside")
-        self._storage.remove(name, effect=f"{self._kind}.set_aside.remove")
+        self._storage.replace(f"{name}.corrupt", content, effect=f"{self.kind}.set_aside")
+        self._storage.remove(name, effect=f"{self.kind}.set_aside.remove")
 
     def is_torn(self, batch_id: int, revision: int) -> bool:
         """Tell whether a record fails its checksum."""

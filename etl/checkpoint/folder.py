@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from etl.checkpoint.batch_log import BatchLog
 from etl.checkpoint.commit_log import CommitLog
@@ -19,7 +19,7 @@ from etl.errors import CheckpointError, EtlError, FencedError, LeaseHeldError, R
 from etl.storage import LocalStorage, probe_conditional_create, put_if_absent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from etl.model import BatchPlan
     from etl.seam import Seam
@@ -32,7 +32,8 @@ class Checkpoint:
     """The logs of one generation of a pipeline. Reading needs no lease; writing does.
 
     ``folder`` holds the identities of all generations, ``storage`` the records of this one. ``replaces`` are the
-    identities whose batches its first batch takes the place of, None for a generation that is no refresh.
+    identities whose batches its first batch takes the place of, None for a generation that is no refresh. ``rewind``
+    is what its identity says of a rewind, None for a generation that is none.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Checkpoint:
         self.identity = identity
         self.generation = generation
         self.replaces = replaces
+        self.rewind: Mapping[str, Any] | None = None
         self.plans = OffsetLog(BatchLog(storage.at("offsets"), "plan", identity, seam))
         self.manifests = ManifestLog(BatchLog(storage.at("manifests"), "manifest", identity, seam))
         self.commits = CommitLog(BatchLog(storage.at("commits"), "commit", identity, seam))
@@ -105,7 +107,9 @@ def find_checkpoint(folder: Storage, seam: Seam, generation: int = 1) -> Checkpo
             ) from None
         return None
     replaces = tuple(record.body["replaces"]) if "replaces" in record.body else None
-    return Checkpoint(folder, record.pipeline, seam, generation, replaces)
+    found = Checkpoint(folder, record.pipeline, seam, generation, replaces)
+    found.rewind = record.body.get("rewind")
+    return found
 
 
 def open_checkpoint(folder: Storage, name: str, seam: Seam, generation: int = 1) -> Checkpoint:

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from etl.cli import drafts, history, looking, projects, quarantine, runs, states, tables, trying, verifying
+from etl.cli import (
+    drafts,
+    history,
+    looking,
+    projects,
+    quarantine,
+    repairing,
+    rewinding,
+    runs,
+    states,
+    tables,
+    trying,
+    verifying,
+)
 from etl.cli.session import app
 
 __all__ = [
@@ -13,6 +26,8 @@ __all__ = [
     "main",
     "projects",
     "quarantine",
+    "repairing",
+    "rewinding",
     "runs",
     "states",
     "tables",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
+from etl.checkpoint.rewinding import refuse_unfinished
 from etl.errors import EtlError, SourceChangedError, StorageError
 from etl.intake import Intake, as_planned, refreshed
 from etl.model import BatchPlan
@@ -104,6 +105,7 @@ def look(pipeline: Pipeline, seam: Seam) -> Sight:
             sink.bind("", claim_of(pipeline.flow, role))
         refuse_lost_checkpoint(pipeline.flow)
         return Sight(pipeline)
+    refuse_unfinished(checkpoint, pipeline.name)
     bind_sinks(checkpoint, pipeline.flow)
     standing = take_stock(checkpoint, pipeline.flow, mend=False)
     restore_sources(checkpoint, pipeline.flow, standing)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.checkpoint.folder import choose_lease, find_checkpoint
 from etl.checkpoint.record import TornRecordError
+from etl.checkpoint.rewinding import UnfinishedRewindError
 from etl.errors import CheckpointError, ConfigError, EtlError, TableStateError
 from etl.model import ReadLimit
 from etl.operations.failures import Failure, failure_of, read_failure
@@ -80,6 +81,8 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
         sight = look(pipeline, seam)
     except TornRecordError as exc:
         return _without_sight(pipeline, seam, "unfinished", f"{exc.message}; the next run looks into it", failure)
+    except UnfinishedRewindError as exc:
+        return _without_sight(pipeline, seam, "unfinished", f"{exc.message}; the next run finishes it", failure)
     except (CheckpointError, TableStateError) as exc:
         return _without_sight(pipeline, seam, "refused", "", failure_of(exc, seam.now().isoformat()))
     files, size_bytes, trouble = _lag(sight, seam)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.chains import stateful_steps
 from etl.checkpoint.folder import find_checkpoint
+from etl.checkpoint.rewinding import refuse_unfinished
 from etl.operations.evidence import Evidence
 from etl.operations.tables import scan_url
 from etl.operations.verified import Check, Verification
@@ -65,7 +66,8 @@ def gather(workspace: Workspace, name: str, seam: Seam) -> tuple[Evidence, list[
     checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
         return None
-    repair = f"put the records back from a copy of {checkpoint.url}, or etl run {name} --full-refresh"
+    refuse_unfinished(checkpoint, name)
+    repair = f"etl repair {name}; else restore {checkpoint.url} from a copy, or etl run {name} --full-refresh"
     records, checks = read_records(checkpoint, repair)
     return Evidence(spec, pipeline, records, tuple(_tables(spec, pipeline, records, seam))), checks
 

@@ -29,6 +29,7 @@ from etl.sinks.delta_files import nan_observer
 from etl.sinks.delta_log import Action, DeltaLog, Head
 from etl.sinks.delta_merge import Merger
 from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.delta_past import TablePast
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_staging import StagingArea, fit
@@ -66,6 +67,11 @@ class DeltaSink:
         self._log.app_id = self._staging.app_id = app_id
         self._log.pipeline = pipeline
         self._replaces = None if replaces is None else tuple(replaces)
+
+    @property
+    def past(self) -> TablePast:
+        """What the table has been."""
+        return TablePast(self._site.storage, self._site.storage_options, self._site.seam, self._log.app_id)
 
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
         """Return the newest batch that the table holds from this pipeline, None for none. Raises TableStateError."""
@@ -214,18 +220,15 @@ class DeltaSink:
 
         None for a batch to which nothing came: the table stays.
         """
-        version = -1 if head is None else head.version
-        return None if self._is_idle else Revision((), version, is_data_change=True)
+        return None if self._is_idle else Revision((), -1 if head is None else head.version, is_data_change=True)
 
     def is_left_alone(self, files: Sequence[StagedFile], schema: Schema, revision: Revision | None) -> bool:
         """Tell whether a batch would change neither rows nor columns of a table that has batches of ours."""
         head = self._log.head()
-        if files or head is None or head.batch_id is None:
+        is_revised = revision is not None and (revision.removes or revision.is_data_change)
+        if files or is_revised or head is None or head.batch_id is None:
             return False
-        if revision is not None and (revision.removes or revision.is_data_change):
-            return False
-        is_idle = self._options.write_mode == "overwrite"
-        return is_idle or schema == from_delta_fields(head.fields)
+        return self._options.write_mode == "overwrite" or schema == from_delta_fields(head.fields)
 
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""

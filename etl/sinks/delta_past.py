@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -78,14 +78,23 @@ class TablePast:
 
     def version(self, number: int) -> LoggedVersion:
         """Return one version. Raises FileNotFoundError, TableStateError where its entry is torn."""
-        content = self.storage.read(f"{_LOG}/{number:020d}.json")
-        try:
-            actions = [json.loads(line) for line in content.splitlines() if line.strip()]
-        except ValueError:
-            actions = []
+        actions = _actions(self.content(number))
         if not actions:
             raise TableStateError("table_torn", f"version {number} is torn or empty", where=self.url)
         return _version(number, actions)
+
+    def content(self, version: int) -> bytes:
+        """Return the log entry of a version, as it lies there. Raises FileNotFoundError."""
+        return self.storage.read(_name(version))
+
+    def is_torn(self, version: int) -> bool:
+        """Tell whether the log entry of a version is empty, or cut off."""
+        return not _actions(self.content(version))
+
+    def set_aside(self, version: int) -> None:
+        """Rename a torn log entry, so that its version can be made again. *Repeat*: safe. By its pipeline's runner."""
+        self.storage.replace(f"{_name(version)}.corrupt", self.content(version), effect="table.set_aside")
+        self.storage.remove(_name(version), effect="table.set_aside.remove")
 
     def live(self, head: Head) -> dict[str, LiveFile]:
         """Return the data files of a version, by their path on disk."""
@@ -93,6 +102,26 @@ class TablePast:
         sizes, rows = (frame.get_column(name).to_list() for name in ("size_bytes", "num_records"))
         paths = map(unquote, frame.get_column("path").to_list())
         return {path: LiveFile(*found) for path, *found in zip(paths, sizes, rows, strict=True)}
+
+    def live_at(self, version: int) -> set[str]:
+        """Return the paths of an older version, none of version -1. Raises TableStateError where it cannot be read."""
+        head = self.head()
+        return set() if version < 0 or head is None else set(self.live(replace(head, version=version)))
+
+    def metadata_at(self, version: int) -> Action:
+        """Return the columns and the partitioning of an older version, as metadata keeps them."""
+        from deltalake import DeltaTable
+
+        table = DeltaTable(self.url, version=version, storage_options=self._options or None)
+        return {
+            "schemaString": table.schema().to_json(),
+            "partitionColumns": list(table.metadata().partition_columns),
+        }
+
+    def commit(self, head: Head, actions: list[Action]) -> int | None:
+        """Append one version right after ``head`` and return it; None when another writer took it first."""
+        after = self._log.commit(head, actions)
+        return None if after is None else after.version
 
     def lying(self) -> list[str]:
         """Return every data file in the table's folder, whatever refers to it."""
@@ -105,6 +134,18 @@ class TablePast:
 
         with self.storage.open(path) as file:
             return int(pq.ParquetFile(file).metadata.num_rows)
+
+
+def _name(version: int) -> str:
+    return f"{_LOG}/{version:020d}.json"
+
+
+def _actions(content: bytes) -> list[Action]:
+    """Return the actions of a log entry, none where it is torn."""
+    try:
+        return [json.loads(line) for line in content.splitlines() if line.strip()]
+    except ValueError:
+        return []
 
 
 def _version(number: int, actions: list[Action]) -> LoggedVersion:

@@ -14,7 +14,7 @@ from etl.state.segment_cache import DamagedFileError, SegmentCache
 from etl.state.sources import Columns
 from etl.state.store import read_version
 from etl.state.table import Shelf, StoredTable
-from etl.state.version import TableVersion, Version
+from etl.state.version import StateFile, TableVersion, Version
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,21 +57,25 @@ class StateReader:
         """The tables by name."""
         return {name: _facts(table) for name, table in self._version.tables.items()}
 
+    @property
+    def files(self) -> tuple[StateFile, ...]:
+        """Every file of the version, those to fall back on too."""
+        return tuple(file for table in self._version.tables.values() for file in table.files())
+
     def damages(self, seen: set[str]) -> Iterator[str]:
         """Yield what is wrong with the files of the version, those to fall back on too, but for those in ``seen``.
 
         Every file is read as a whole; its path is added to ``seen``.
         """
         cache = SegmentCache(self._storage, 0)
-        for table in self._version.tables.values():
-            for file in table.files():
-                if file.path in seen:
-                    continue
-                seen.add(file.path)
-                try:
-                    cache.get(file)
-                except DamagedFileError as exc:
-                    yield f"{exc.where} {exc.message}"
+        for file in self.files:
+            if file.path in seen:
+                continue
+            seen.add(file.path)
+            try:
+                cache.get(file)
+            except DamagedFileError as exc:
+                yield f"{exc.where} {exc.message}"
 
     def scan(self, name: str) -> Iterator[pl.DataFrame]:
         """Return the rows of a table, in parts that fit into memory. Raises StateError."""

@@ -27,6 +27,8 @@ COMMANDS = (
     "state",
     "quarantine",
     "verify",
+    "rewind",
+    "repair",
     "test",
     "schema",
     "doctor",
