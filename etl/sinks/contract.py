@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from etl.seam import Seam
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import Json, Manifest, Revision, Schema, StagedFile
+    from etl.state.contract import Fingerprint, State, StateChange, TableLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,30 @@ class Edit:
     keys: pl.DataFrame | None = None
 
 
+class SinkMemory(Protocol):
+    """What a sink remembers beside its table; the engine keeps it with the state of transforms.
+
+    A batch that is staged again begins again, with what was remembered before it.
+    """
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what it was made by."""
+
+    def layouts(self, schema: Schema) -> Mapping[str, TableLayout]:
+        """Return its tables, where the sink's table has ``schema`` (what ``prepare`` returned)."""
+
+    def begin(self, state: State, at: datetime) -> None:
+        """Take what was remembered before a batch that was planned ``at``. Called before ``stage``."""
+
+    def learned(self) -> Mapping[str, StateChange]:
+        """Return what the batch changes. Called after ``stage``."""
+
+
 class Sink(Protocol):
-    """A table that takes a batch atomically and knows which batch it holds. One instance per pipeline run."""
+    """A table that takes a batch atomically and knows which batch it holds. One instance per pipeline run.
+
+    A sink that remembers something beside its table has it as ``memory`` (a ``SinkMemory``, None for nothing).
+    """
 
     @property
     def table(self) -> str:

@@ -32,6 +32,7 @@ from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_staging import StagingArea
 from etl.sinks.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
+from etl.sinks.sequences import refuse_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -58,6 +59,7 @@ class DeltaSink:
         self._staging = StagingArea(options, site)
         self._prepared: Prepared | None = None
         self._merger = Merger(options, site, self._log)
+        self.memory = self._merger.memory
         self._is_idle = False
         self.table = site.table
 
@@ -125,6 +127,8 @@ class DeltaSink:
             return
         kept = self._kept(rows)
         refuse_keys(rows, [name for name in rows if name in kept], self._options.primary_key, self.table)
+        if self._options.sequence_by is not None:
+            refuse_sequence(rows, kept, self._options.primary_key, self._options.sequence_by, self.table)
         if self._options.delete_when is not None:
             with_deletes(rows.to_frame().lazy(), self._options.delete_when)
 

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.schema import to_polars
-from etl.sinks.changes import changes_of, with_deletes
+from etl.sinks.changes import Changes, changes_of, with_deletes
 from etl.sinks.contract import Edit
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_types import stored
+from etl.sinks.remembering import Memory, MemoryColumns
+from etl.sinks.sequences import NEWEST, newest_of_each, without_overtaken
+from etl.state.contract import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,15 +42,34 @@ class Merge:
     revision: TableRevision | None
 
 
+class HeldRows:
+    """The rows that one version of a table has of the keys of a batch."""
+
+    def __init__(self, site: SinkSite, log: DeltaLog, prepared: Prepared, head: Head) -> None:
+        self._live = log.live_files(head)
+        self._schema = prepared.schema
+        self._reader = FileReader(head, prepared.schema, site.storage, site.storage_options)
+        self.types = to_polars(stored(prepared.schema))
+
+    def without(self, keys: Sequence[str], frames: Sequence[pl.DataFrame]) -> TableRevision:
+        """Return what takes out the rows that have a key of one of the frames."""
+        import polars as pl
+
+        taken = pl.concat([_keys_of(frame, keys, self.types) for frame in frames])
+        return TableRevision(lambda: self._live, self._reader, Edit(self._schema, keys=taken))
+
+
 class Merger:
     """Merges the rows of batches into one table by its key, and remembers the last merge until it is carried out."""
 
     def __init__(self, options: DeltaOptions, site: SinkSite, log: DeltaLog) -> None:
         self._keys = options.primary_key
         self._delete_when = options.delete_when
+        self._sequence = options.sequence_by
         self._site = site
         self._log = log
         self._last: Merge | None = None
+        self.memory = None if options.sequence_by is None else tombstones(options, options.sequence_by)
 
     def merge_of(self, attempt: str) -> Merge | None:
         """Return what an attempt does, None where it is not the last one."""
@@ -58,33 +80,56 @@ class Merger:
     ) -> pl.LazyFrame:
         """Return the rows of a batch that are to be written; the batch is held in memory.
 
-        Counts the others: earlier ones of a key as ``deduplicated``, deletes and rows that the table has as they are as
-        ``written``. With ``takes_all`` nothing that the table holds counts.
+        Counts the others: those that a newer one of their key makes void as ``deduplicated``, deletes and rows that the
+        table has as they are as ``written``. With ``takes_all`` nothing that the table holds counts.
         """
         if self._delete_when is not None:
             rows = with_deletes(rows, self._delete_when)
-        changes = changes_of(rows.collect(engine="streaming"), self._keys, where=self._site.table)
+        frame = rows.collect(engine="streaming")
+        changes = changes_of(frame, self._keys, where=self._site.table, sequence_by=self._sequence)
+        head = prepared.head
+        held = None if head is None or takes_all else HeldRows(self._site, self._log, prepared, head)
+        revision = None if held is None else held.without(self._keys, [changes.upserts, changes.deletes])
+        if self._sequence is not None:
+            changes = self._in_sequence(changes, prepared, revision, self._sequence)
         tally.count("deduplicated", changes.superseded)
         tally.count("written", changes.deletes)
-        head = prepared.head
-        if head is None or takes_all:
+        if held is None or revision is None:
             self._last = Merge(attempt, head, None)
             return changes.upserts.lazy()
-        types = to_polars(stored(prepared.schema))
-        live = self._log.live_files(head)
-        reader = FileReader(head, prepared.schema, self._site.storage, self._site.storage_options)
-
-        def taking(keys: pl.DataFrame) -> TableRevision:
-            return TableRevision(lambda: live, reader, Edit(prepared.schema, keys=keys))
-
-        upserts, deletes = (_keys_of(frame, self._keys, types) for frame in (changes.upserts, changes.deletes))
-        revision = taking(upserts.vstack(deletes))
-        is_same = is_held(changes.upserts, revision, self._keys, types)
-        if is_same.any():
-            revision = taking(upserts.filter(~is_same).vstack(deletes))
+        is_same = is_held(changes.upserts, revision, self._keys, held.types)
+        new = changes.upserts.filter(~is_same)
+        if new.height + changes.deletes.height < frame.height:
+            revision = held.without(self._keys, [new, changes.deletes])
         tally.count("written", changes.upserts.filter(is_same))
         self._last = Merge(attempt, head, revision)
-        return changes.upserts.filter(~is_same).lazy()
+        return new.lazy()
+
+    def _in_sequence(
+        self, changes: Changes, prepared: Prepared, revision: TableRevision | None, sequence_by: str
+    ) -> Changes:
+        """Return the changes that nothing newer is known of, with the deletes among them remembered."""
+        import polars as pl
+
+        types = to_polars(stored(prepared.schema))
+        keys = _keys_of(changes.upserts, self._keys, types).vstack(_keys_of(changes.deletes, self._keys, types))
+        deleted = self.memory.known(keys, prepared.schema) if self.memory is not None else keys.clear()
+        newest = [deleted.select(*self._keys, pl.col(sequence_by).alias(NEWEST))]
+        if revision is not None and revision.removes:
+            newest.append(revision.newest(sequence_by))
+        known = newest_of_each(pl.concat(newest).lazy(), self._keys, NEWEST).collect()
+        found = without_overtaken(changes, known, sequence_by)
+        if self.memory is not None:
+            back = deleted.join(_keys_of(found.upserts, self._keys, types), on=self._keys, how="semi", nulls_equal=True)
+            self.memory.learn(found.deletes, back)
+        return found
+
+
+def tombstones(options: DeltaOptions, sequence_by: str) -> Memory:
+    """Return what a merging table remembers: of each key that is deleted, the sequence of the delete."""
+    made_by = Fingerprint("merge", {"primary_key": options.primary_key, "sequence_by": sequence_by})
+    columns = MemoryColumns(options.primary_key, values=[sequence_by])
+    return Memory("deletes", made_by, columns, options.remember_for)
 
 
 def _keys_of(rows: pl.DataFrame, keys: Sequence[str], types: pl.Schema) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from etl.options import Options, SizeBytes
+from etl.options import DurationS, Options, SizeBytes
 
 WriteMode = Literal["append", "merge", "overwrite"]
 _ALIASES = {"upsert": "merge", "replace": "overwrite"}
@@ -35,6 +35,12 @@ class DeltaOptions(Options):
     ] = "append"
     primary_key: list[str] = Field(default_factory=list, description="columns that tell rows apart, with merge")
     delete_when: str | None = Field(default=None, description="condition of rows that delete their key, with merge")
+    sequence_by: str | None = Field(
+        default=None, description="column that tells which of two rows of a key is newer, with merge"
+    )
+    remember_for: DurationS | None = Field(
+        default=None, description="how long deletes are kept in mind, with sequence_by; default: for ever"
+    )
     partition_by: list[str] = Field(default_factory=list)
     target_file_size: SizeBytes = 128_000_000
     provenance: bool = Field(default=True, description="keep _source_file, _source_offset and _batch_id in the table")
@@ -53,6 +59,10 @@ class DeltaOptions(Options):
             raise ValueError(f"'primary_key' goes with 'write_mode: merge'; {self.write_mode} has no use for it")
         if self.write_mode != "merge" and self.delete_when is not None:
             raise ValueError("'delete_when' goes with 'write_mode: merge', which finds what to delete by primary_key")
+        if self.write_mode != "merge" and self.sequence_by is not None:
+            raise ValueError(f"'sequence_by' goes with 'write_mode: merge'; {self.write_mode} compares no rows")
+        if self.remember_for is not None and self.sequence_by is None:
+            raise ValueError("'remember_for' goes with 'sequence_by'; without it no delete has to be remembered")
         if len(set(self.primary_key)) < len(self.primary_key):
             raise ValueError("'primary_key' names a column twice")
         return self

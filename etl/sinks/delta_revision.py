@@ -13,6 +13,7 @@ from etl.schema import to_polars
 from etl.sinks.contract import Edit
 from etl.sinks.delta_keys import may_hold, rows_with_keys, with_keys, without_keys
 from etl.sinks.delta_reading import FileReader, LiveFile
+from etl.sinks.sequences import newest_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ class TableRevision:
         self._edit = edit
         self._reader = reader
         self.retypes = reader.retypes
+        self._held: pl.DataFrame | None = None
         self._files, self.gone = self._touched(live()) if self._has_work else ([], 0)
 
     @property
@@ -114,8 +116,21 @@ class TableRevision:
         keys = self._edit.keys
         if keys is None or not self._files:
             return pl.DataFrame(schema=to_polars(self._reader.after))
-        rows = pl.concat([self._reader.typed(file) for file in self._files])
-        return with_keys(rows, keys).collect(engine="streaming")
+        if self._held is None:
+            rows = pl.concat([self._reader.typed(file) for file in self._files])
+            self._held = with_keys(rows, keys).collect(engine="streaming")
+        return self._held
+
+    def newest(self, sequence_by: str) -> pl.DataFrame:
+        """Return the greatest sequence of each of the edit's keys that the table has, as ``sequences.NEWEST``."""
+        import polars as pl
+
+        keys = self._edit.keys
+        if keys is None or not self._files:
+            return pl.DataFrame(schema=to_polars(self._reader.after))
+        names = [*keys.columns, sequence_by]
+        rows = pl.concat([self._reader.typed(file).select(names) for file in self._files])
+        return newest_of_each(with_keys(rows, keys), keys.columns, sequence_by).collect(engine="streaming")
 
     def _marked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Return the rows with other values where there is a mark for their id."""

@@ -46,7 +46,27 @@ CHANGING: list[Rows] = [
     [{"id": number, "part": "p", "v": 0, "kind": "a", "_change": "delete"} for number in (0, 2, 3)],
     [{"id": 1, "part": "p", "v": 100, "kind": "b", "_change": "insert"}],
 ]
-BATCHES = {"plain": PLAIN, "changing": CHANGING, "whole": PLAIN}
+SEQUENCED: list[Rows] = [
+    [{"id": number, "part": "p", "v": 10, "kind": "a"} for number in range(4)],
+    [{"id": 0, "part": "p", "v": 11, "kind": "gone"}, {"id": 9, "part": None, "v": 50, "kind": "gone"}, FAILING],
+    [
+        {"id": 0, "part": "p", "v": 10, "kind": "b"},
+        {"id": 9, "part": None, "v": 40, "kind": "a"},
+        {"id": 1, "part": "p", "v": 5, "kind": "gone"},
+        {"id": 2, "part": "p", "v": 20, "kind": "c/é"},
+    ],
+    [{"id": 0, "part": "p", "v": 12, "kind": "b"}, {"id": 9, "part": None, "v": 49, "kind": "a"}],
+]
+"""Out of order by v; deletes (kind gone), one of them of what comes only later."""
+
+BATCHES = {"plain": PLAIN, "changing": CHANGING, "whole": PLAIN, "sequenced": SEQUENCED}
+BY_KEY: dict[str, Any] = {"write_mode": "merge", "primary_key": ["id", "part"]}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": BY_KEY,
+    "changing": BY_KEY,
+    "whole": {"write_mode": "overwrite"},
+    "sequenced": {**BY_KEY, "sequence_by": "v", "delete_when": "kind = 'gone'"},
+}
 
 
 def merged(batches: Iterable[Rows]) -> list[Counter[str]]:
@@ -69,11 +89,28 @@ def replaced(batches: Iterable[Rows]) -> list[Counter[str]]:
     return [multiset(()), *(multiset(row for row in rows if row["kind"] != "z") for rows in batches)]
 
 
+def newest(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where the row of a key with the greatest ``v`` counts."""
+    known: dict[Any, Mapping[str, Any]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in (row for row in rows if row["kind"] != "z"):
+            key = row["id"], row["part"]
+            known[key] = row if key not in known or row["v"] >= known[key]["v"] else known[key]
+        seen.append(multiset(row for row in known.values() if row["kind"] != "gone"))
+    return seen
+
+
 def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
     return Counter(json.dumps([row["id"], row["part"], float(row["v"]), row["kind"]]) for row in rows)
 
 
-VISIBLE = {"plain": merged(PLAIN), "changing": merged(CHANGING), "whole": replaced(PLAIN)}
+VISIBLE = {
+    "plain": merged(PLAIN),
+    "changing": merged(CHANGING),
+    "whole": replaced(PLAIN),
+    "sequenced": newest(SEQUENCED),
+}
 """What a reader may see at any moment; the last is what is there in the end."""
 
 
@@ -93,12 +130,9 @@ def pipeline_of(name: str, folder: Path, seam: Seam, partition_by: str = "kind")
         source.add(rows, rejected=[REJECTED] if is_changing and number == 1 else [])
     table = folder / "table"
     site = SinkSite("table", str(table), LocalStorage(table, seam), seam, provenance=PROVENANCE_COLUMNS)
-    mode: Any = (
-        {"write_mode": "overwrite"} if name == "whole" else {"write_mode": "merge", "primary_key": ["id", "part"]}
-    )
     return memory_pipeline(
         source,
-        DeltaSink(DeltaOptions(path=str(table), partition_by=[partition_by], **mode), site),
+        DeltaSink(DeltaOptions(path=str(table), partition_by=[partition_by], **OPTIONS[name]), site),
         LocalStorage(folder / "checkpoint", seam),
         system=PROVENANCE_COLUMNS,
         expectations=None if is_changing else Expectations([crash_lab.EXPECTED]),
@@ -121,7 +155,12 @@ def whole(folder: Path, seam: Seam) -> Pipeline:
     return pipeline_of("whole", folder, seam)
 
 
-crash_lab.PIPELINES |= {"plain": plain, "changing": changing, "whole": whole}
+def sequenced(folder: Path, seam: Seam) -> Pipeline:
+    """Return rows that are merged in the order of a column."""
+    return pipeline_of("sequenced", folder, seam)
+
+
+crash_lab.PIPELINES |= {"plain": plain, "changing": changing, "whole": whole, "sequenced": sequenced}
 
 if __name__ == "__main__":
     crash_lab.main()

@@ -68,7 +68,8 @@ def test_a_pipeline_merges_by_columns_that_reach_its_sink(loaded: Load, tmp_path
         ("write_mode: scd2", "sink.write_mode: unknown value 'scd2'; known: append, merge, overwrite"),
         ("write_mode: insert_only, primary_key: [id]", "unknown value 'insert_only'"),
         ("write_mode: replace_partitions", "unknown value 'replace_partitions'"),
-        ("write_mode: merge, primary_key: [id], sequence_by: v", "sink.sequence_by: unknown key"),
+        ("sequence_by: v", "sink: 'sequence_by' goes with 'write_mode: merge'; append compares no rows"),
+        ("write_mode: merge, primary_key: [id], remember_for: 1d", "sink: 'remember_for' goes with 'sequence_by'"),
     ],
 )
 def test_write_modes_are_refused_where_something_is_missing_or_unknown(
@@ -84,6 +85,7 @@ def test_write_modes_are_refused_where_something_is_missing_or_unknown(
         ("write_mode: merge, primary_key: [idd]", "[]", "the primary_key names 'idd', which is not among the columns"),
         ("write_mode: merge, primary_key: [id]", "[drop: [id]]", "the primary_key names 'id'"),
         ("write_mode: merge, primary_key: [_ingested_at]", "[]", "the primary_key names '_ingested_at'"),
+        ("write_mode: merge, primary_key: [id], sequence_by: w", "[]", "sequence_by names 'w', which is not among"),
         ("write_mode: append", "[deduplicate: {keys: [id], keep: last}]", "the rows are a changing result"),
     ],
 )
