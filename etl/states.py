@@ -1,4 +1,4 @@
-"""What the stateful transforms and the sink of a runner remember: opened for a batch, staged with it, swept after it."""
+"""What the stateful transforms and the sink of a runner remember: opened for a batch, staged with it, then swept."""
 
 from __future__ import annotations
 

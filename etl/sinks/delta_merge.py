@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.schema import to_polars
-from etl.sinks.changes import Changes, changes_of, with_deletes
-from etl.sinks.contract import Edit
-from etl.sinks.delta_reading import FileReader
-from etl.sinks.delta_revision import TableRevision
+from etl.sinks.changes import Changes, changes_of
+from etl.sinks.delta_mode import Merge, Mode, keys_of
 from etl.sinks.delta_types import stored
 from etl.sinks.remembering import Memory, MemoryColumns
 from etl.sinks.sequences import NEWEST, newest_of_each, without_overtaken
@@ -21,59 +18,23 @@ if TYPE_CHECKING:
     import polars as pl
 
     from etl.balance import Tally
+    from etl.model import Json
     from etl.sinks.contract import SinkSite
     from etl.sinks.delta_checks import Prepared
-    from etl.sinks.delta_log import DeltaLog, Head
+    from etl.sinks.delta_log import DeltaLog
     from etl.sinks.delta_options import DeltaOptions
+    from etl.sinks.delta_revision import TableRevision
 
 _BATCH = "_batch_id"
 _HELD = "_etl_held_"
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """What an attempt at a batch does to the table once its rows are staged.
-
-    ``head`` is the version that was looked at; ``revision`` is None where there was no table, or all of it goes.
-    """
-
-    attempt: str
-    head: Head | None
-    revision: TableRevision | None
-
-
-class HeldRows:
-    """The rows that one version of a table has of the keys of a batch."""
-
-    def __init__(self, site: SinkSite, log: DeltaLog, prepared: Prepared, head: Head) -> None:
-        self._live = log.live_files(head)
-        self._schema = prepared.schema
-        self._reader = FileReader(head, prepared.schema, site.storage, site.storage_options)
-        self.types = to_polars(stored(prepared.schema))
-
-    def without(self, keys: Sequence[str], frames: Sequence[pl.DataFrame]) -> TableRevision:
-        """Return what takes out the rows that have a key of one of the frames."""
-        import polars as pl
-
-        taken = pl.concat([_keys_of(frame, keys, self.types) for frame in frames])
-        return TableRevision(lambda: self._live, self._reader, Edit(self._schema, keys=taken))
-
-
-class Merger:
-    """Merges the rows of batches into one table by its key, and remembers the last merge until it is carried out."""
+class Merger(Mode):
+    """Merges the rows of batches into one table by its key."""
 
     def __init__(self, options: DeltaOptions, site: SinkSite, log: DeltaLog) -> None:
-        self._keys = options.primary_key
-        self._delete_when = options.delete_when
-        self._sequence = options.sequence_by
-        self._site = site
-        self._log = log
-        self._last: Merge | None = None
+        super().__init__(options, site, log)
         self.memory = None if options.sequence_by is None else tombstones(options, options.sequence_by)
-
-    def merge_of(self, attempt: str) -> Merge | None:
-        """Return what an attempt does, None where it is not the last one."""
-        return self._last if self._last is not None and self._last.attempt == attempt else None
 
     def written(
         self, attempt: str, rows: pl.LazyFrame, prepared: Prepared, tally: Tally, *, takes_all: bool
@@ -83,26 +44,24 @@ class Merger:
         Counts the others: those that a newer one of their key makes void as ``deduplicated``, deletes and rows that the
         table has as they are as ``written``. With ``takes_all`` nothing that the table holds counts.
         """
-        if self._delete_when is not None:
-            rows = with_deletes(rows, self._delete_when)
-        frame = rows.collect(engine="streaming")
-        changes = changes_of(frame, self._keys, where=self._site.table, sequence_by=self._sequence)
+        frame, sequence_by = self.changed(rows), self.options.sequence_by
+        changes = changes_of(frame, self.keys, where=self.site.table, sequence_by=sequence_by)
         head = prepared.head
-        held = None if head is None or takes_all else HeldRows(self._site, self._log, prepared, head)
-        revision = None if held is None else held.without(self._keys, [changes.upserts, changes.deletes])
-        if self._sequence is not None:
-            changes = self._in_sequence(changes, prepared, revision, self._sequence)
+        held = self.held(prepared, takes_all=takes_all)
+        revision = None if held is None else held.without(self.keys, [changes.upserts, changes.deletes])
+        if sequence_by is not None:
+            changes = self._in_sequence(changes, prepared, revision, sequence_by)
         tally.count("deduplicated", changes.superseded)
         tally.count("written", changes.deletes)
         if held is None or revision is None:
-            self._last = Merge(attempt, head, None)
+            self.last = Merge(attempt, head, None)
             return changes.upserts.lazy()
-        is_same = is_held(changes.upserts, revision, self._keys, held.types)
+        is_same = is_held(changes.upserts, revision, self.keys, held.types)
         new = changes.upserts.filter(~is_same)
         if new.height + changes.deletes.height < frame.height:
-            revision = held.without(self._keys, [new, changes.deletes])
+            revision = held.without(self.keys, [new, changes.deletes])
         tally.count("written", changes.upserts.filter(is_same))
-        self._last = Merge(attempt, head, revision)
+        self.last = Merge(attempt, head, revision)
         return new.lazy()
 
     def _in_sequence(
@@ -112,31 +71,25 @@ class Merger:
         import polars as pl
 
         types = to_polars(stored(prepared.schema))
-        keys = _keys_of(changes.upserts, self._keys, types).vstack(_keys_of(changes.deletes, self._keys, types))
+        keys = keys_of(changes.upserts, self.keys, types).vstack(keys_of(changes.deletes, self.keys, types))
         deleted = self.memory.known(keys, prepared.schema) if self.memory is not None else keys.clear()
-        newest = [deleted.select(*self._keys, pl.col(sequence_by).alias(NEWEST))]
+        newest = [deleted.select(*self.keys, pl.col(sequence_by).alias(NEWEST))]
         if revision is not None and revision.removes:
             newest.append(revision.newest(sequence_by))
-        known = newest_of_each(pl.concat(newest).lazy(), self._keys, NEWEST).collect()
+        known = newest_of_each(pl.concat(newest).lazy(), self.keys, NEWEST).collect()
         found = without_overtaken(changes, known, sequence_by)
         if self.memory is not None:
-            back = deleted.join(_keys_of(found.upserts, self._keys, types), on=self._keys, how="semi", nulls_equal=True)
+            back = deleted.join(keys_of(found.upserts, self.keys, types), on=self.keys, how="semi", nulls_equal=True)
             self.memory.learn(found.deletes, back)
         return found
 
 
 def tombstones(options: DeltaOptions, sequence_by: str) -> Memory:
     """Return what a merging table remembers: of each key that is deleted, the sequence of the delete."""
-    made_by = Fingerprint("merge", {"primary_key": options.primary_key, "sequence_by": sequence_by})
+    keys: list[Json] = [*options.primary_key]
+    made_by = Fingerprint("merge", {"primary_key": keys, "sequence_by": sequence_by})
     columns = MemoryColumns(options.primary_key, values=[sequence_by])
-    return Memory("deletes", made_by, columns, options.remember_for)
-
-
-def _keys_of(rows: pl.DataFrame, keys: Sequence[str], types: pl.Schema) -> pl.DataFrame:
-    """Return the key columns of rows in the table's types."""
-    import polars as pl
-
-    return rows.select(pl.col(name).cast(types[name]) for name in keys)
+    return Memory("deletes", made_by, lambda _: columns, options.remember_for)
 
 
 def is_held(rows: pl.DataFrame, revision: TableRevision, keys: Sequence[str], types: pl.Schema) -> pl.Series:

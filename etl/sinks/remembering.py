@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -35,7 +35,9 @@ class MemoryColumns:
 class Memory:
     """Rows that a sink remembers from batch to batch, for ``remember_for_s`` after their batch, None for ever."""
 
-    def __init__(self, name: str, made_by: Fingerprint, columns: MemoryColumns, remember_for_s: float | None) -> None:
+    def __init__(
+        self, name: str, made_by: Fingerprint, columns: Callable[[Schema], MemoryColumns], remember_for_s: float | None
+    ) -> None:
         self._name = name
         self._made_by = made_by
         self._columns = columns
@@ -51,13 +53,13 @@ class Memory:
         """Return its table, in the types that the sink's table of ``schema`` has."""
         import polars as pl
 
-        types = to_polars(stored(schema))
+        types, columns = to_polars(stored(schema)), self._columns(schema)
         keys, part, values = (
             {name: types[name] for name in names if name in types}
-            for names in (self._columns.keys, self._columns.part, self._columns.values)
+            for names in (columns.keys, columns.part, columns.values)
         )
         moment = {AT: pl.Datetime("us", "UTC")}
-        return {self._name: TableLayout(keys, {**values, **self._columns.more, **moment}, part, expires=AT)}
+        return {self._name: TableLayout(keys, {**values, **columns.more, **moment}, part, expires=AT)}
 
     def begin(self, state: State, at: datetime) -> None:
         """Take what was remembered before a batch that began ``at``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,23 @@ SEQUENCED: list[Rows] = [
 ]
 """Out of order by v; deletes (kind gone), one of them of what comes only later."""
 
-BATCHES = {"plain": PLAIN, "changing": CHANGING, "whole": PLAIN, "sequenced": SEQUENCED}
+BATCHES = {
+    "plain": PLAIN,
+    "changing": CHANGING,
+    "whole": PLAIN,
+    "sequenced": SEQUENCED,
+    "first": PLAIN,
+    "partitions": PLAIN,
+    "history": SEQUENCED,
+}
 BY_KEY: dict[str, Any] = {"write_mode": "merge", "primary_key": ["id", "part"]}
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": BY_KEY,
     "changing": BY_KEY,
     "whole": {"write_mode": "overwrite"},
+    "first": {**BY_KEY, "write_mode": "insert_only"},
+    "partitions": {"write_mode": "replace_partitions"},
+    "history": {**BY_KEY, "write_mode": "scd2", "sequence_by": "v", "delete_when": "kind = 'gone'"},
     "sequenced": {**BY_KEY, "sequence_by": "v", "delete_when": "kind = 'gone'"},
 }
 
@@ -101,8 +113,63 @@ def newest(batches: Iterable[Rows]) -> list[Counter[str]]:
     return seen
 
 
+def first(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where the first row of a key stays, in a batch by its place."""
+    table: dict[Any, Mapping[str, Any]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in rows:
+            if row["kind"] != "z":
+                table.setdefault((row["id"], row["part"]), row)
+        seen.append(multiset(table.values()))
+    return seen
+
+
+def of_partitions(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where the rows of a kind replace all others of it."""
+    table: dict[str, Rows] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        kinds = {row["kind"] for row in rows} - {"z"}
+        table |= {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
+        seen.append(multiset(row for kept in table.values() for row in kept))
+    return seen
+
+
+def versions(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where every version of a key is kept, in the order of ``v``."""
+    events: dict[Any, dict[Any, Mapping[str, Any]]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in (row for row in rows if row["kind"] != "z"):
+            events.setdefault((row["id"], row["part"]), {})[row["v"]] = row
+        seen.append(multiset(version for known in events.values() for version in timeline(known)))
+    return seen
+
+
+def timeline(events: Mapping[Any, Mapping[str, Any]]) -> Rows:
+    """Return the versions of one key, of its changes by their moment."""
+    found: Rows = []
+    kind = "gone"
+    for at in sorted(events):
+        if events[at]["kind"] == kind:
+            continue
+        if kind != "gone":
+            found[-1]["valid_to"] = at
+        kind = events[at]["kind"]
+        if kind != "gone":
+            found.append({**events[at], "valid_from": at, "valid_to": None})
+    return [{**version, "is_current": version["valid_to"] is None} for version in found]
+
+
+VALIDITY = ("valid_from", "valid_to", "is_current")
+
+
 def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    return Counter(json.dumps([row["id"], row["part"], float(row["v"]), row["kind"]]) for row in rows)
+    return Counter(
+        json.dumps([row["id"], row["part"], float(row["v"]), row["kind"], *(row.get(name) for name in VALIDITY)])
+        for row in rows
+    )
 
 
 VISIBLE = {
@@ -110,6 +177,9 @@ VISIBLE = {
     "changing": merged(CHANGING),
     "whole": replaced(PLAIN),
     "sequenced": newest(SEQUENCED),
+    "first": first(PLAIN),
+    "partitions": of_partitions(PLAIN),
+    "history": versions(SEQUENCED),
 }
 """What a reader may see at any moment; the last is what is there in the end."""
 
@@ -140,27 +210,7 @@ def pipeline_of(name: str, folder: Path, seam: Seam, partition_by: str = "kind")
     )
 
 
-def plain(folder: Path, seam: Seam) -> Pipeline:
-    """Return rows that are merged."""
-    return pipeline_of("plain", folder, seam)
-
-
-def changing(folder: Path, seam: Seam) -> Pipeline:
-    """Return a changing result that is merged."""
-    return pipeline_of("changing", folder, seam)
-
-
-def whole(folder: Path, seam: Seam) -> Pipeline:
-    """Return batches that each replace the table."""
-    return pipeline_of("whole", folder, seam)
-
-
-def sequenced(folder: Path, seam: Seam) -> Pipeline:
-    """Return rows that are merged in the order of a column."""
-    return pipeline_of("sequenced", folder, seam)
-
-
-crash_lab.PIPELINES |= {"plain": plain, "changing": changing, "whole": whole, "sequenced": sequenced}
+crash_lab.PIPELINES |= {name: partial(pipeline_of, name) for name in BATCHES}
 
 if __name__ == "__main__":
     crash_lab.main()
