@@ -14,10 +14,15 @@ from etl.watermark import Rule
 if TYPE_CHECKING:
     import polars as pl
 
+    from etl.sinks.contract import SinkMemory
     from etl.transforms.contract import Stateful, Transform
 
 MAIN = ""
 """The name of the chain that the pipeline's own list of transforms is; others have the name of their source."""
+
+
+SINK = "sink"
+"""The name that the state of a sink lies under; no transform has it."""
 
 
 def chains(flow: Flow) -> list[str]:
@@ -65,6 +70,17 @@ def stateful_steps(flow: Flow) -> dict[str, Stateful]:
     names = state_ids(flow)
     steps: Iterable[Any] = (step for chain in chains(flow) for step in steps_of_chain(flow, chain))
     return {names[id(step)]: step for step in steps if id(step) in names}
+
+
+def sink_memory(flow: Flow) -> SinkMemory | None:
+    """Return what the sink remembers beside its table, None where it does not."""
+    found: SinkMemory | None = getattr(flow.sink, "memory", None)
+    return found
+
+
+def state_names(flow: Flow) -> list[str]:
+    """Return the names that state lies under: those of stateful transforms, and ``SINK``."""
+    return [*stateful_steps(flow), *([] if sink_memory(flow) is None else [SINK])]
 
 
 def clock_rules(flow: Flow) -> dict[str, Rule]:

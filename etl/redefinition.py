@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from etl.chains import stateful_steps
+from etl.chains import state_names, stateful_steps
 from etl.checkpoint.recovery import refresh_command
 from etl.errors import ConfigError, StateError
 from etl.flow_schema import FlowColumns
@@ -50,7 +50,8 @@ def outlooks(
     with them, only what is gone is told: the batch fails with the reason. Raises StateError where a state is damaged.
     """
     steps = stateful_steps(flow)
-    gone = tuple(Outlook(name, "gone", ("the pipeline no longer has it",)) for name in refs if name not in steps)
+    known = state_names(flow)
+    gone = tuple(Outlook(name, "gone", ("the pipeline no longer has it",)) for name in refs if name not in known)
     columns = FlowColumns(flow, schemas)
     try:
         layouts = {name: step.layouts(*columns.inputs_of(step)) for name, step in steps.items()}

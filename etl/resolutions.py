@@ -31,6 +31,12 @@ def refuse_replacing(flow: Flow, write_mode: str) -> None:
 
     Not where state makes the whole result of them.
     """
+    if write_mode == "replace_partitions":
+        raise ConfigError(
+            "these rows would take the place of their partitions: `write_mode: replace_partitions`",
+            where=flow.name,
+            hint="read their files again, or give the rows up: etl quarantine discard",
+        )
     if write_mode == "overwrite" and not any(getattr(step, "is_stateful", False) for step in flow.transforms):
         raise ConfigError(
             "these rows would take the place of all others in the table: `write_mode: overwrite`",

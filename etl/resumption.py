@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.chains import clock_rules, stateful_steps
+from etl.chains import clock_rules, state_names
 from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
 from etl.errors import CheckpointError, TableStateError
@@ -102,7 +102,7 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
 
 def newest_manifests(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> list[Manifest]:
     """Return the manifests of the newest batches that state is kept of, oldest first; else what was read already."""
-    if not (clock_rules(flow) or stateful_steps(flow)):
+    if not (clock_rules(flow) or state_names(flow)):
         return [] if standing.manifest is None else [standing.manifest]
     revisions = checkpoint.manifests.log.revisions()
     newest = range(max(0, standing.committed + 1 - States.kept_batches), standing.committed + 1)

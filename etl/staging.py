@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etl.balance import Tally, check_balance
+from etl.chains import SINK, sink_memory
 from etl.culprits import culprit
 from etl.errors import EtlError, SchemaDriftError, SinkError, UnreadableFileError
 from etl.execution import Passage
@@ -21,7 +22,7 @@ from etl.watermark import clocks_to_json, to_text
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.model import StateRef
+    from etl.model import Schema, StateRef
     from etl.schema_contract import Survey
     from etl.states import States
 
@@ -76,9 +77,19 @@ class Attempt:
         """Return the walk of its rows through the transforms of ``flow``, the pipeline or a part of it."""
         return Passage(flow, self.plan, tally, None if self.states is None else self.states.opened)
 
+    def open_memory(self, schema: Schema) -> None:
+        """Give the sink, whose table has ``schema`` after the batch, what it remembers beside it."""
+        memory = sink_memory(self.flow)
+        if memory is not None and self.states is not None:
+            memory.begin(self.states.opened(SINK, memory, memory.layouts(schema)), self.plan.batch_at)
+
     def stage_states(self, passage: Passage) -> dict[str, StateRef]:
-        """Stage what the transforms remember after it."""
-        return {} if self.states is None else self.states.stage(self.plan.batch_id, self.name, passage.changes)
+        """Stage what the transforms and the sink remember after it."""
+        if self.states is None:
+            return {}
+        memory = sink_memory(self.flow)
+        learned = {} if memory is None else {SINK: memory.learned()}
+        return self.states.stage(self.plan.batch_id, self.name, {**passage.changes, **learned})
 
 
 def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
@@ -126,6 +137,7 @@ def _stage_own(attempt: Attempt, rows: pl.LazyFrame, tally: Tally, *, may_widen:
     """Stage what the batch has for the pipeline's own table: nothing at all where it would be left as it is."""
     sink, plan = attempt.flow.sink, attempt.plan
     schema = sink.prepare(rows.collect_schema(), may_widen=may_widen)
+    attempt.open_memory(schema)
     files = sink.stage(plan.batch_id, attempt.name, rows, tally)
     old, revision = sink.revise(plan.batch_id, attempt.name, Edit(schema, replaced(plan)))
     if sink.is_left_alone((*files, *old), schema, revision):

@@ -1,4 +1,4 @@
-"""What all stateful transforms of one runner remember: as it was before a batch, staged with it, swept after it."""
+"""What the stateful transforms and the sink of a runner remember: opened for a batch, staged with it, then swept."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from etl.flow_schema import FlowColumns
     from etl.model import StateRef
     from etl.seam import Seam
+    from etl.sinks.contract import SinkMemory
     from etl.state.contract import State, StateChange, TableLayout
     from etl.state.store import OpenState, StateStore
     from etl.storage import Storage
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class States:
     """The states of a pipeline, one store each under the checkpoint's folder ``state/<name>``.
 
-    ``names`` are those of the transforms. ``refs`` are those after the newest committed batch, by name. The states
+    ``names`` are those of ``state_names``. ``refs`` are those after the newest committed batch, by name. The states
     after the last ``kept_batches`` can still be read.
     """
 
@@ -54,8 +55,8 @@ class States:
         self._kept.append(self.refs)
         self._opened.clear()
 
-    def opened(self, name: str, step: Stateful, layouts: Mapping[str, TableLayout]) -> State:
-        """Return the state of a transform as it was before the batch. Raises StateError."""
+    def opened(self, name: str, step: Stateful | SinkMemory, layouts: Mapping[str, TableLayout]) -> State:
+        """Return the state of a transform, or of the sink, as it was before the batch. Raises StateError."""
         found = self._stores[name].open(self.refs.get(name), layouts, step.fingerprint())
         self._opened[name] = found
         return found.tables

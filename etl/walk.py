@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.chains import stateful_steps
+from etl.chains import state_names
 from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
@@ -48,7 +48,7 @@ class Runner:
         self._inlets = Inlets(pipeline, seam.now)
         self._publication = Publication(pipeline, checkpoint, seam)
         self._states = States(
-            list(stateful_steps(self._flow)), checkpoint.storage.at("state"), seam, pipeline.project.memory_bytes
+            state_names(self._flow), checkpoint.storage.at("state"), seam, pipeline.project.memory_bytes
         )
         self._timers = Timers(self._flow, self._states)
         self._watermarks = Watermarks()

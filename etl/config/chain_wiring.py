@@ -29,7 +29,9 @@ def wire_transforms(spec: PipelineSpec, project: Project) -> tuple[tuple[Any, ..
     chains = _Chains(spec, project, max(stateful, default=-1) if _is_whole(spec) else -1)
     own = [chains.wired(source.transforms, is_main=source is spec.source) for source in spec.sources]
     chains.clocks = {source.name: _clocks(made) for source, made in zip(spec.sources, own, strict=True)}
-    return chains.wired(spec.transforms, own[0], is_main=True), own
+    made = chains.wired(spec.transforms, own[0], is_main=True)
+    _refuse_partial(spec, made)
+    return made, own
 
 
 @dataclass(slots=True)
@@ -83,6 +85,17 @@ class _Chains:
         scope = Scope(main, self.beside, site.time_column, site.is_whole)
         found: list[Any] = built(self.spec, step.location, lambda: expanded(options.root, site, scope, kinds))
         return found
+
+
+def _refuse_partial(spec: PipelineSpec, made: Sequence[Any]) -> None:
+    """Refuse to replace partitions by what a stateful transform gives: new rows only. Raises ConfigFaults."""
+    remembering = [step.label for step in made if is_stateful(step)]
+    if remembering and getattr(spec.sink.options, "write_mode", "append") == "replace_partitions":
+        fault = ConfigError(
+            f"{remembering[0]} gives new rows only, and `write_mode: replace_partitions` drops the other ones",
+            hint="write_mode: merge with a primary_key, or append",
+        )
+        raise ConfigFaults([fault_at(spec, ("sink",), fault)])
 
 
 def _remembers(step: TransformSpec, scope: Scope) -> bool:

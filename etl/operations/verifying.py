@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from etl.chains import stateful_steps
+from etl.chains import state_names
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.rewinding import refuse_unfinished
 from etl.operations.evidence import Evidence
@@ -103,7 +103,7 @@ def _check_tables(evidence: Evidence) -> Iterator[Check]:
 
 def _check_state(evidence: Evidence) -> Iterator[Check]:
     """Check that the states after the batches that are kept can be read, the newest one being the newest manifest's."""
-    names = list(stateful_steps(evidence.pipeline.flow))
+    names = state_names(evidence.pipeline.flow)
     if not names:
         return
     records = evidence.records

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from etl.chains import stateful_steps
+from etl.chains import state_names, stateful_steps
 from etl.config.wiring import wire
 from etl.errors import EtlError, PinChangedError, SourceChangedError
 from etl.operations.multisets import as_stored, digests
@@ -169,9 +169,7 @@ class _Again:
         )
         for role, sink in flow.sinks.items():
             sink.bind(f"{self.evidence.records.checkpoint.identity}/{role}")
-        states = States(
-            list(stateful_steps(flow)), LocalStorage(self.folder / "state", seam), seam, project.memory_bytes
-        )
+        states = States(state_names(flow), LocalStorage(self.folder / "state", seam), seam, project.memory_bytes)
         moved = replace(pipeline, flow=flow)
         for batch in self.evidence.records.entries:
             self._carry_out(moved, states, batch, check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from etl.errors import ConfigError, SinkError
 from etl.expressions import compile_columns
@@ -50,15 +50,16 @@ def with_deletes(rows: pl.LazyFrame, condition: str) -> pl.LazyFrame:
     return columns.apply(rows).with_columns(change).drop(_IS_DELETE)
 
 
-def changes_of(frame: pl.DataFrame, keys: Sequence[str], *, where: str) -> Changes:
+def changes_of(frame: pl.DataFrame, keys: Sequence[str], *, where: str, sequence_by: str | None = None) -> Changes:
     """Return what the rows of a batch do. Without ``_change`` each is to be in the table.
 
-    Of several rows of one key the last counts, by source file and offset, then by value: however they are ordered here.
+    Of several rows of one key the last counts, by the column ``sequence_by`` (null is the first), by source file and
+    offset, then by value: however they are ordered here.
     Null equals null, and NaN equals NaN. Raises SinkError for a ``_change`` of another word.
     """
     import polars as pl
 
-    kept, superseded = _last_of_each(frame, keys)
+    kept, superseded = last_of_each(frame, keys, sequence_by)
     if CHANGE not in frame.columns:
         return Changes(kept, kept.clear(), superseded)
     _refuse_other_words(frame, where)
@@ -66,18 +67,20 @@ def changes_of(frame: pl.DataFrame, keys: Sequence[str], *, where: str) -> Chang
     return Changes(kept.filter(~is_delete), kept.filter(is_delete), superseded)
 
 
-def _last_of_each(frame: pl.DataFrame, keys: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the last row of each key, and the others."""
+def last_of_each(
+    frame: pl.DataFrame, keys: Sequence[str], sequence_by: str | None = None, keep: Literal["first", "last"] = "last"
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the last (or first) row of each key, and the others."""
     import polars as pl
 
     is_repeated = frame.select(keys).is_duplicated()
     if not is_repeated.any():
         return frame, frame.clear()
     repeated = frame.filter(is_repeated)
-    origin = [name for name in _ORIGIN if name in frame.columns]
+    origin = [name for name in (sequence_by, *_ORIGIN) if name is not None and name in frame.columns]
     values = [name for name in frame.columns if name not in (*origin, *keys)]
     numbered = repeated.sort([*origin, *values], nulls_last=False).with_row_index(_ROW)
-    last = numbered.unique(keys, keep="last", maintain_order=True)
+    last = numbered.unique(keys, keep=keep, maintain_order=True)
     others = numbered.join(last, on=_ROW, how="anti")
     return pl.concat([frame.filter(~is_repeated), last.drop(_ROW)]), others.drop(_ROW)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from etl.seam import Seam
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import Json, Manifest, Revision, Schema, StagedFile
+    from etl.state.contract import Fingerprint, State, StateChange, TableLayout
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +42,41 @@ class Edit:
 
     ``schema`` is the table's afterwards: where types of columns differ, every file is written anew. ``files`` are input
     files whose rows go. ``marks`` are other values for the rows with an ``id`` (of a side table): id to columns.
-    ``keys``: the rows with one of them go; each column is one of the table's, in its type afterwards.
+    ``keys``: the rows with one of them go; each column is one of the table's, in its type afterwards. ``partitions``:
+    the rows with these values of the partition columns, in Delta's text, go.
     """
 
     schema: Schema
     files: frozenset[str] = frozenset()
     marks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     keys: pl.DataFrame | None = None
+    partitions: frozenset[tuple[str | None, ...]] = frozenset()
+
+
+class SinkMemory(Protocol):
+    """What a sink remembers beside its table; the engine keeps it with the state of transforms.
+
+    A batch that is staged again begins again, with what was remembered before it.
+    """
+
+    def fingerprint(self) -> Fingerprint:
+        """Return what it was made by."""
+
+    def layouts(self, schema: Schema) -> Mapping[str, TableLayout]:
+        """Return its tables, where the sink's table has ``schema`` (what ``prepare`` returned)."""
+
+    def begin(self, state: State, at: datetime) -> None:
+        """Take what was remembered before a batch that was planned ``at``. Called before ``stage``."""
+
+    def learned(self) -> Mapping[str, StateChange]:
+        """Return what the batch changes. Called after ``stage``."""
 
 
 class Sink(Protocol):
-    """A table that takes a batch atomically and knows which batch it holds. One instance per pipeline run."""
+    """A table that takes a batch atomically and knows which batch it holds. One instance per pipeline run.
+
+    A sink that remembers something beside its table has it as ``memory`` (a ``SinkMemory``, None for nothing).
+    """
 
     @property
     def table(self) -> str:

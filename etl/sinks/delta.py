@@ -9,15 +9,16 @@ from uuid import UUID
 
 from etl.balance import ARRIVED, observed, rows_by_file
 from etl.delta_types import from_delta_fields, merge_fields, stored, to_delta_fields
-from etl.errors import SinkError, TableMovedError
+from etl.errors import SinkError
 from etl.model import CHANGE, SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
 from etl.schema import from_polars, to_polars
-from etl.sinks.changes import refuse_changes, refuse_keys, with_deletes
+from etl.sinks.changes import refuse_changes
 from etl.sinks.contract import Edit, SinkSite
 from etl.sinks.delta_actions import Identity, append_actions, remove_actions, replace_actions
 from etl.sinks.delta_checks import (
     Prepared,
     refuse_grown,
+    refuse_moved,
     refuse_other_checkpoint,
     refuse_other_partitions,
     refuse_partition_types,
@@ -27,7 +28,7 @@ from etl.sinks.delta_checks import (
 from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
 from etl.sinks.delta_files import nan_observer
 from etl.sinks.delta_log import Action, DeltaLog, Head
-from etl.sinks.delta_merge import Merger
+from etl.sinks.delta_modes import mode_of
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_past import TablePast
 from etl.sinks.delta_reading import FileReader
@@ -58,7 +59,8 @@ class DeltaSink:
         self._tended_at: int | None = None
         self._staging = StagingArea(options, site)
         self._prepared: Prepared | None = None
-        self._merger = Merger(options, site, self._log)
+        self._mode = mode_of(options, site, self._log)
+        self.memory = None if self._mode is None else self._mode.memory
         self._is_idle = False
         self.table = site.table
 
@@ -112,7 +114,10 @@ class DeltaSink:
         if head is not None:
             self._refuse_unfit(head)
         before = [] if head is None or self._replaces_all(head) else head.fields
-        fields = merge_fields(before, to_delta_fields(self._kept(rows)), may_widen=may_widen)
+        kept = self._kept(rows)
+        if self._mode is not None:
+            kept |= self._mode.added(kept)
+        fields = merge_fields(before, to_delta_fields(kept), may_widen=may_widen)
         if not fields:
             raise SinkError(
                 "no column of the batch has a type yet: there are only nulls",
@@ -120,19 +125,15 @@ class DeltaSink:
                 hint="declare the columns under `schema:` of the source, or wait for input with values",
             )
         refuse_partition_types(fields, self._options.partition_by, self.table)
-        refuse_untyped_keys(fields, self._options.primary_key, self.table)
+        refuse_untyped_keys(fields, self._options.primary_key, self._options.sequence_by, self.table)
         return Prepared(head, rows, may_widen, from_delta_fields(fields))
 
     def _refuse_rows(self, rows: pl.Schema) -> None:
         """Refuse rows that the write mode cannot take. Raises ConfigError."""
-        if not self._options.primary_key:
-            if self._site.role == "main":  # side tables keep what a row was
-                refuse_changes(rows, self.table)
-            return
-        kept = self._kept(rows)
-        refuse_keys(rows, [name for name in rows if name in kept], self._options.primary_key, self.table)
-        if self._options.delete_when is not None:
-            with_deletes(rows.to_frame().lazy(), self._options.delete_when)
+        if self._mode is not None:
+            self._mode.refuse(rows, self._kept(rows))
+        elif self._site.role == "main":  # side tables keep what a row was
+            refuse_changes(rows, self.table)
 
     def _kept(self, rows: pl.Schema) -> Schema:
         """Return the columns of ``rows`` that the table is to have: all but system columns that are not kept."""
@@ -153,6 +154,8 @@ class DeltaSink:
         if self._is_replaced(head) or self._options.write_mode != "append":
             refuse_irreplaceable(head, self.table)
         if not self._replaces_all(head):
+            if self._mode is not None:
+                self._mode.refuse_table(head)
             refuse_other_partitions(head, self._options.partition_by, self.table, self._log.refresh_command)
 
     def _refuse_other_checkpoint(self, head: Head) -> None:
@@ -168,9 +171,10 @@ class DeltaSink:
         if prepared is None or prepared.rows != given:
             prepared = self._prepare(self._log.head(), given, may_widen=False)
         target = prepared.schema
-        if self._options.primary_key:
+        if self._mode is not None:
             takes_all = prepared.head is not None and self._is_replaced(prepared.head)
-            rows = self._merger.written(attempt, rows, prepared, tally, takes_all=takes_all)
+            rows = self._mode.written(attempt, rows, prepared, tally, takes_all=takes_all)
+            given = rows.collect_schema()
         names = [name for name in target if name in given]
         types = to_polars(stored({name: target[name] for name in names}))
         look, nan_columns = nan_observer()
@@ -182,6 +186,8 @@ class DeltaSink:
         fitted = fit(observed(rows, see).select(names), types)
         files = self._staging.write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
         tally.add("written", sum(file.rows for file in files))
+        if self._mode is not None:
+            self._mode.staged(files)
         self._is_idle = not any(tally.counts()[fate] for fate in ARRIVED)
         return files
 
@@ -193,7 +199,7 @@ class DeltaSink:
                 where=self.table,
                 hint="say `on_change: reingest` at the source, or `write_mode: append`",
             )
-        merge = self._merger.merge_of(attempt)
+        merge = None if self._mode is None else self._mode.merge_of(attempt)
         head = self._log.head() if merge is None else merge.head
         if self._options.write_mode == "overwrite" or (merge is not None and head is None):
             return (), self._replacement(head)
@@ -202,11 +208,9 @@ class DeltaSink:
         self._refuse_unfit(head)  # a runner that slept may find what a refresh has made of the table
         revision = None if merge is None else merge.revision
         if revision is None:
-            refuse_grown(head, edit.schema, self.table)
-            reader = FileReader(head, edit.schema, self._site.storage, self._site.storage_options)
-            revision = TableRevision(partial(self._log.live_files, head), reader, edit)
-        if not revision.removes:
-            found = Revision((), head.version, is_data_change=False)
+            revision = self._revision(head, edit)
+        if not revision.puts_back:
+            found = Revision(revision.removes, head.version, revision.is_data_change)
             return (), found if revision.retypes or merge is not None else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
@@ -214,6 +218,11 @@ class DeltaSink:
         revision.check(sum(file.rows for file in files))
         found = Revision(revision.removes, head.version, revision.is_data_change)
         return tuple(replace(file, is_rewrite=True) for file in files), found
+
+    def _revision(self, head: Head, edit: Edit) -> TableRevision:
+        refuse_grown(head, edit.schema, self.table)
+        reader = FileReader(head, edit.schema, self._site.storage, self._site.storage_options)
+        return TableRevision(partial(self._log.live_files, head), reader, edit)
 
     def _replacement(self, head: Head | None) -> Revision | None:
         """Return what says that a batch is put in place of all rows, or that nobody has made the table meanwhile.
@@ -244,23 +253,11 @@ class DeltaSink:
                 version = self._log.version_of(manifest.batch_id)
                 self._log.refuse_rollback_since(version)
                 return version
-            self._refuse_moved(head, manifest)
+            if self._options.write_mode != "overwrite":
+                refuse_moved(self._log, head, manifest.revisions.get(self._site.role), self.table)
             after = self._log.commit(head, self._actions(head, manifest, info))
             if after is not None:
                 return after.version
-
-    def _refuse_moved(self, head: Head | None, manifest: Manifest) -> None:
-        """Refuse to take out files that another writer has taken out, or to leave out some that it added."""
-        revision = manifest.revisions.get(self._site.role)
-        if revision is None or head is None or self._options.write_mode == "overwrite":
-            return
-        for version in range(revision.read_version + 1, head.version + 1):
-            if self._log.has_file_changes(version):
-                raise TableMovedError(
-                    f"version {version} of another writer changed files that the batch rewrites",
-                    where=self.table,
-                    hint="the batch is staged again on the new version",
-                )
 
     def _actions(self, head: Head | None, manifest: Manifest, info: dict[str, Json]) -> list[Action]:
         """Return the actions of a batch's version."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from etl.model import Schema
-    from etl.sinks.delta_log import Action, Head
+    from etl.model import Revision, Schema
+    from etl.sinks.delta_log import Action, DeltaLog, Head
 
 _PARTITION_TYPES = ("string", "byte", "short", "integer", "long", "boolean", "date")
 
@@ -100,13 +100,30 @@ def refuse_grown(head: Head, schema: Schema, table: str) -> None:
             )
 
 
-def refuse_untyped_keys(fields: Sequence[Action], keys: Sequence[str], table: str) -> None:
-    """Refuse a key of which neither table nor batch has a value yet. Raises SinkError."""
+def refuse_moved(log: DeltaLog, head: Head | None, revision: Revision | None, table: str) -> None:
+    """Refuse to take out files that another writer has taken out, or to leave out some that it added.
+
+    Raises TableMovedError.
+    """
+    if revision is None or head is None:
+        return
+    for version in range(revision.read_version + 1, head.version + 1):
+        if log.has_file_changes(version):
+            raise TableMovedError(
+                f"version {version} of another writer changed files that the batch rewrites",
+                where=table,
+                hint="the batch is staged again on the new version",
+            )
+
+
+def refuse_untyped_keys(fields: Sequence[Action], keys: Sequence[str], sequence_by: str | None, table: str) -> None:
+    """Refuse a key, or an order of rows, of which neither table nor batch has a value yet. Raises SinkError."""
     typed = {field["name"] for field in fields}
-    for name in keys:
+    for name in [*keys, *([] if sequence_by is None else [sequence_by])]:
         if name not in typed:
+            role = "is part of the primary_key" if name in keys else "is the sequence_by column"
             raise SinkError(
-                "is part of the primary_key and has no type yet: there are only nulls",
+                f"{role} and has no type yet: there are only nulls",
                 where=f"{table}.{name}",
                 hint="declare its type under `schema:` of the source",
             )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.delta_types import stored
 from etl.schema import to_polars
-from etl.sinks.changes import changes_of, with_deletes
-from etl.sinks.contract import Edit
-from etl.sinks.delta_reading import FileReader
-from etl.sinks.delta_revision import TableRevision
+from etl.sinks.changes import Changes, changes_of
+from etl.sinks.delta_mode import Merge, Mode, keys_of
+from etl.sinks.remembering import Memory, MemoryColumns
+from etl.sinks.sequences import NEWEST, newest_of_each, without_overtaken
+from etl.state.contract import Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,80 +18,78 @@ if TYPE_CHECKING:
     import polars as pl
 
     from etl.balance import Tally
+    from etl.model import Json
     from etl.sinks.contract import SinkSite
     from etl.sinks.delta_checks import Prepared
-    from etl.sinks.delta_log import DeltaLog, Head
+    from etl.sinks.delta_log import DeltaLog
     from etl.sinks.delta_options import DeltaOptions
+    from etl.sinks.delta_revision import TableRevision
 
 _BATCH = "_batch_id"
 _HELD = "_etl_held_"
 
 
-@dataclass(frozen=True, slots=True)
-class Merge:
-    """What an attempt at a batch does to the table once its rows are staged.
-
-    ``head`` is the version that was looked at; ``revision`` is None where there was no table, or all of it goes.
-    """
-
-    attempt: str
-    head: Head | None
-    revision: TableRevision | None
-
-
-class Merger:
-    """Merges the rows of batches into one table by its key, and remembers the last merge until it is carried out."""
+class Merger(Mode):
+    """Merges the rows of batches into one table by its key."""
 
     def __init__(self, options: DeltaOptions, site: SinkSite, log: DeltaLog) -> None:
-        self._keys = options.primary_key
-        self._delete_when = options.delete_when
-        self._site = site
-        self._log = log
-        self._last: Merge | None = None
-
-    def merge_of(self, attempt: str) -> Merge | None:
-        """Return what an attempt does, None where it is not the last one."""
-        return self._last if self._last is not None and self._last.attempt == attempt else None
+        super().__init__(options, site, log)
+        self.memory = None if options.sequence_by is None else tombstones(options, options.sequence_by)
 
     def written(
         self, attempt: str, rows: pl.LazyFrame, prepared: Prepared, tally: Tally, *, takes_all: bool
     ) -> pl.LazyFrame:
         """Return the rows of a batch that are to be written; the batch is held in memory.
 
-        Counts the others: earlier ones of a key as ``deduplicated``, deletes and rows that the table has as they are as
-        ``written``. With ``takes_all`` nothing that the table holds counts.
+        Counts the others: those that a newer one of their key makes void as ``deduplicated``, deletes and rows that the
+        table has as they are as ``written``. With ``takes_all`` nothing that the table holds counts.
         """
-        if self._delete_when is not None:
-            rows = with_deletes(rows, self._delete_when)
-        changes = changes_of(rows.collect(engine="streaming"), self._keys, where=self._site.table)
+        frame, sequence_by = self.changed(rows), self.options.sequence_by
+        changes = changes_of(frame, self.keys, where=self.site.table, sequence_by=sequence_by)
+        head = prepared.head
+        held = self.held(prepared, takes_all=takes_all)
+        revision = None if held is None else held.without(self.keys, [changes.upserts, changes.deletes])
+        if sequence_by is not None:
+            changes = self._in_sequence(changes, prepared, revision, sequence_by)
         tally.count("deduplicated", changes.superseded)
         tally.count("written", changes.deletes)
-        head = prepared.head
-        if head is None or takes_all:
-            self._last = Merge(attempt, head, None)
+        if held is None or revision is None:
+            self.last = Merge(attempt, head, None)
             return changes.upserts.lazy()
-        types = to_polars(stored(prepared.schema))
-        live = self._log.live_files(head)
-        reader = FileReader(head, prepared.schema, self._site.storage, self._site.storage_options)
-
-        def taking(keys: pl.DataFrame) -> TableRevision:
-            return TableRevision(lambda: live, reader, Edit(prepared.schema, keys=keys))
-
-        upserts, deletes = (_keys_of(frame, self._keys, types) for frame in (changes.upserts, changes.deletes))
-        revision = taking(upserts.vstack(deletes))
-        is_same = is_held(changes.upserts, revision, self._keys, types)
-        if is_same.any():
-            revision = taking(upserts.filter(~is_same).vstack(deletes))
+        is_same = is_held(changes.upserts, revision, self.keys, held.types)
+        new = changes.upserts.filter(~is_same)
+        if new.height + changes.deletes.height < frame.height:
+            revision = held.without(self.keys, [new, changes.deletes])
         tally.count("written", changes.upserts.filter(is_same))
-        self._last = Merge(attempt, head, revision)
-        return changes.upserts.filter(~is_same).lazy()
+        self.last = Merge(attempt, head, revision)
+        return new.lazy()
+
+    def _in_sequence(
+        self, changes: Changes, prepared: Prepared, revision: TableRevision | None, sequence_by: str
+    ) -> Changes:
+        """Return the changes that nothing newer is known of, with the deletes among them remembered."""
+        import polars as pl
+
+        types = to_polars(stored(prepared.schema))
+        keys = keys_of(changes.upserts, self.keys, types).vstack(keys_of(changes.deletes, self.keys, types))
+        deleted = self.memory.known(keys, prepared.schema) if self.memory is not None else keys.clear()
+        newest = [deleted.select(*self.keys, pl.col(sequence_by).alias(NEWEST))]
+        if revision is not None and revision.removes:
+            newest.append(revision.newest(sequence_by))
+        known = newest_of_each(pl.concat(newest).lazy(), self.keys, NEWEST).collect()
+        found = without_overtaken(changes, known, sequence_by)
+        if self.memory is not None:
+            back = deleted.join(keys_of(found.upserts, self.keys, types), on=self.keys, how="semi", nulls_equal=True)
+            self.memory.learn(found.deletes, back)
+        return found
 
 
-def _keys_of(rows: pl.DataFrame, keys: Sequence[str], types: pl.Schema) -> pl.DataFrame:
-    """Return the key columns of rows in the table's types."""
-    import polars as pl
-
-    return rows.select(pl.col(name).cast(types[name]) for name in keys)
+def tombstones(options: DeltaOptions, sequence_by: str) -> Memory:
+    """Return what a merging table remembers: of each key that is deleted, the sequence of the delete."""
+    keys: list[Json] = [*options.primary_key]
+    made_by = Fingerprint("merge", {"primary_key": keys, "sequence_by": sequence_by})
+    columns = MemoryColumns(options.primary_key, values=[sequence_by])
+    return Memory("deletes", made_by, lambda _: columns, options.remember_for)
 
 
 def is_held(rows: pl.DataFrame, revision: TableRevision, keys: Sequence[str], types: pl.Schema) -> pl.Series:

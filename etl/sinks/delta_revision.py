@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from etl.errors import BalanceError, SinkError
 from etl.schema import to_polars
 from etl.sinks.contract import Edit
+from etl.sinks.delta_files import partition_text
 from etl.sinks.delta_keys import may_hold, rows_with_keys, with_keys, without_keys
 from etl.sinks.delta_reading import FileReader, LiveFile
+from etl.sinks.sequences import newest_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,13 +30,19 @@ _NEW = "_etl_new_"
 class TableRevision:
     """What an edit takes out of one version of a table, and what it puts back.
 
-    ``live`` gives the files of the version, ``gone`` is how many rows leave for good.
+    ``live`` gives the files of the version, ``more`` are other rows that are put in. ``gone`` is how many rows leave
+    for good, those of replaced partitions aside.
     """
 
-    def __init__(self, live: Callable[[], pl.DataFrame], reader: FileReader, edit: Edit) -> None:
+    def __init__(
+        self, live: Callable[[], pl.DataFrame], reader: FileReader, edit: Edit, more: pl.DataFrame | None = None
+    ) -> None:
         self._edit = edit
+        self._more = more
+        self._replaced: list[LiveFile] = []
         self._reader = reader
         self.retypes = reader.retypes
+        self._held: pl.DataFrame | None = None
         self._files, self.gone = self._touched(live()) if self._has_work else ([], 0)
 
     @property
@@ -44,19 +52,29 @@ class TableRevision:
     @property
     def removes(self) -> tuple[str, ...]:
         """The files that are taken out, as the table's log writes them."""
-        return tuple(file["path"] for file in self._files)
+        return tuple(file["path"] for file in (*self._replaced, *self._files))
+
+    @property
+    def puts_back(self) -> bool:
+        """Whether rows have to be written."""
+        return bool(self._files) or (self._more is not None and self._more.height > 0)
 
     @property
     def is_data_change(self) -> bool:
         """Whether rows go or change, and not only their types."""
         has_keys = self._edit.keys is not None and self._edit.keys.height > 0
-        return bool(self._edit.files or self._edit.marks or has_keys)
+        has_more = self._more is not None and self._more.height > 0
+        return bool(self._edit.files or self._edit.marks or has_keys or self._edit.partitions or has_more)
 
     def _touched(self, live: pl.DataFrame) -> tuple[list[LiveFile], int]:
         """Return the files that hold rows to be changed (all for a type), and how many rows leave them for good.
 
         They are found by their statistics, then by looking.
         """
+        if self._edit.partitions:
+            every_file: list[LiveFile] = [*live.to_dicts()]
+            self._replaced = [file for file in every_file if self._partition_of(file) in self._edit.partitions]
+            return [file for file in every_file if self.retypes and file not in self._replaced], 0
         if self._edit.files and _FROM not in self._reader.before:
             raise SinkError(
                 f"the table has no {_FROM}, by which the rows of a file are found",
@@ -72,6 +90,11 @@ class TableRevision:
         rows = self._concerned(files)
         touched = [file for file, count in zip(files, rows, strict=True) if count]
         return touched, self._gone(rows)
+
+    def _partition_of(self, file: LiveFile) -> tuple[str | None, ...]:
+        values = file.get("partition") or {}
+        named = ((name, values.get(name)) for name in self._reader.partition_by)
+        return tuple(None if value is None else partition_text(value, name) for name, value in named)
 
     def _gone(self, concerned: Sequence[int]) -> int:
         """Return how many of the rows that go or change go."""
@@ -100,9 +123,12 @@ class TableRevision:
         """Return the rows that are put back. Streaming raises SinkError where a value does not survive its new type."""
         import polars as pl
 
+        more = [] if self._more is None else [self._more.lazy()]
+        if not self._files:
+            return pl.concat(more)
         rows = pl.concat([self._reader.typed(file) for file in self._files])
         if self._edit.keys is not None:
-            return without_keys(rows, self._edit.keys)
+            return pl.concat([without_keys(rows, self._edit.keys), *more])
         if self._edit.files:
             rows = rows.filter(~pl.col(_FROM).is_in(list(self._edit.files)).fill_null(value=False))
         return self._marked(rows) if self._edit.marks else rows
@@ -114,8 +140,31 @@ class TableRevision:
         keys = self._edit.keys
         if keys is None or not self._files:
             return pl.DataFrame(schema=to_polars(self._reader.after))
-        rows = pl.concat([self._reader.typed(file) for file in self._files])
-        return with_keys(rows, keys).collect(engine="streaming")
+        if self._held is None:
+            rows = pl.concat([self._reader.typed(file) for file in self._files])
+            self._held = with_keys(rows, keys).collect(engine="streaming")
+        return self._held
+
+    def keys(self) -> pl.DataFrame:
+        """Return those of the edit's keys that the table has, once each."""
+        import polars as pl
+
+        keys = self._edit.keys
+        if keys is None or not self._files:
+            return pl.DataFrame(schema=to_polars(self._reader.after)).select([] if keys is None else keys.columns)
+        rows = pl.concat([self._reader.typed(file).select(keys.columns) for file in self._files])
+        return with_keys(rows, keys).unique().collect(engine="streaming")
+
+    def newest(self, sequence_by: str) -> pl.DataFrame:
+        """Return the greatest sequence of each of the edit's keys that the table has, as ``sequences.NEWEST``."""
+        import polars as pl
+
+        keys = self._edit.keys
+        if keys is None or not self._files:
+            return pl.DataFrame(schema=to_polars(self._reader.after))
+        names = [*keys.columns, sequence_by]
+        rows = pl.concat([self._reader.typed(file).select(names) for file in self._files])
+        return newest_of_each(with_keys(rows, keys), keys.columns, sequence_by).collect(engine="streaming")
 
     def _marked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Return the rows with other values where there is a mark for their id."""
@@ -142,8 +191,10 @@ class TableRevision:
         import polars as pl
 
         counted = [self._reader.read(file).select(pl.len()) for file in self._files]
-        before = int(pl.concat(counted).collect()["len"].sum())
-        if written != before - self.gone:
+        before = int(pl.concat(counted).collect()["len"].sum()) if counted else 0
+        more = 0 if self._more is None else self._more.height
+        if written != before - self.gone + more:
             raise BalanceError(
-                f"{before} rows taken out, {self.gone} of them for good, {written} put back", where=self._reader.url
+                f"{before} rows taken out, {self.gone} of them for good, {written} put back",
+                where=self._reader.url,
             )

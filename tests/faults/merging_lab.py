@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,38 @@ CHANGING: list[Rows] = [
     [{"id": number, "part": "p", "v": 0, "kind": "a", "_change": "delete"} for number in (0, 2, 3)],
     [{"id": 1, "part": "p", "v": 100, "kind": "b", "_change": "insert"}],
 ]
-BATCHES = {"plain": PLAIN, "changing": CHANGING, "whole": PLAIN}
+SEQUENCED: list[Rows] = [
+    [{"id": number, "part": "p", "v": 10, "kind": "a"} for number in range(4)],
+    [{"id": 0, "part": "p", "v": 11, "kind": "gone"}, {"id": 9, "part": None, "v": 50, "kind": "gone"}, FAILING],
+    [
+        {"id": 0, "part": "p", "v": 10, "kind": "b"},
+        {"id": 9, "part": None, "v": 40, "kind": "a"},
+        {"id": 1, "part": "p", "v": 5, "kind": "gone"},
+        {"id": 2, "part": "p", "v": 20, "kind": "c/é"},
+    ],
+    [{"id": 0, "part": "p", "v": 12, "kind": "b"}, {"id": 9, "part": None, "v": 49, "kind": "a"}],
+]
+"""Out of order by v; deletes (kind gone), one of them of what comes only later."""
+
+BATCHES = {
+    "plain": PLAIN,
+    "changing": CHANGING,
+    "whole": PLAIN,
+    "sequenced": SEQUENCED,
+    "first": PLAIN,
+    "partitions": PLAIN,
+    "history": SEQUENCED,
+}
+BY_KEY: dict[str, Any] = {"write_mode": "merge", "primary_key": ["id", "part"]}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": BY_KEY,
+    "changing": BY_KEY,
+    "whole": {"write_mode": "overwrite"},
+    "first": {**BY_KEY, "write_mode": "insert_only"},
+    "partitions": {"write_mode": "replace_partitions"},
+    "history": {**BY_KEY, "write_mode": "scd2", "sequence_by": "v", "delete_when": "kind = 'gone'"},
+    "sequenced": {**BY_KEY, "sequence_by": "v", "delete_when": "kind = 'gone'"},
+}
 
 
 def merged(batches: Iterable[Rows]) -> list[Counter[str]]:
@@ -69,11 +101,86 @@ def replaced(batches: Iterable[Rows]) -> list[Counter[str]]:
     return [multiset(()), *(multiset(row for row in rows if row["kind"] != "z") for rows in batches)]
 
 
+def newest(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where the row of a key with the greatest ``v`` counts."""
+    known: dict[Any, Mapping[str, Any]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in (row for row in rows if row["kind"] != "z"):
+            key = row["id"], row["part"]
+            known[key] = row if key not in known or row["v"] >= known[key]["v"] else known[key]
+        seen.append(multiset(row for row in known.values() if row["kind"] != "gone"))
+    return seen
+
+
+def first(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where the first row of a key stays, in a batch by its place."""
+    table: dict[Any, Mapping[str, Any]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in rows:
+            if row["kind"] != "z":
+                table.setdefault((row["id"], row["part"]), row)
+        seen.append(multiset(table.values()))
+    return seen
+
+
+def of_partitions(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where the rows of a kind replace all others of it."""
+    table: dict[str, Rows] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        kinds = {row["kind"] for row in rows} - {"z"}
+        table |= {kind: [row for row in rows if row["kind"] == kind] for kind in kinds}
+        seen.append(multiset(row for kept in table.values() for row in kept))
+    return seen
+
+
+def versions(batches: Iterable[Rows]) -> list[Counter[str]]:
+    """Return what the table must hold after each batch where every version of a key is kept, in the order of ``v``."""
+    events: dict[Any, dict[Any, Mapping[str, Any]]] = {}
+    seen = [multiset(())]
+    for rows in batches:
+        for row in (row for row in rows if row["kind"] != "z"):
+            events.setdefault((row["id"], row["part"]), {})[row["v"]] = row
+        seen.append(multiset(version for known in events.values() for version in timeline(known)))
+    return seen
+
+
+def timeline(events: Mapping[Any, Mapping[str, Any]]) -> Rows:
+    """Return the versions of one key, of its changes by their moment."""
+    found: Rows = []
+    kind = "gone"
+    for at in sorted(events):
+        if events[at]["kind"] == kind:
+            continue
+        if kind != "gone":
+            found[-1]["valid_to"] = at
+        kind = events[at]["kind"]
+        if kind != "gone":
+            found.append({**events[at], "valid_from": at, "valid_to": None})
+    return [{**version, "is_current": version["valid_to"] is None} for version in found]
+
+
+VALIDITY = ("valid_from", "valid_to", "is_current")
+
+
 def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
-    return Counter(json.dumps([row["id"], row["part"], float(row["v"]), row["kind"]]) for row in rows)
+    return Counter(
+        json.dumps([row["id"], row["part"], float(row["v"]), row["kind"], *(row.get(name) for name in VALIDITY)])
+        for row in rows
+    )
 
 
-VISIBLE = {"plain": merged(PLAIN), "changing": merged(CHANGING), "whole": replaced(PLAIN)}
+VISIBLE = {
+    "plain": merged(PLAIN),
+    "changing": merged(CHANGING),
+    "whole": replaced(PLAIN),
+    "sequenced": newest(SEQUENCED),
+    "first": first(PLAIN),
+    "partitions": of_partitions(PLAIN),
+    "history": versions(SEQUENCED),
+}
 """What a reader may see at any moment; the last is what is there in the end."""
 
 
@@ -93,12 +200,9 @@ def pipeline_of(name: str, folder: Path, seam: Seam, partition_by: str = "kind")
         source.add(rows, rejected=[REJECTED] if is_changing and number == 1 else [])
     table = folder / "table"
     site = SinkSite("table", str(table), LocalStorage(table, seam), seam, provenance=PROVENANCE_COLUMNS)
-    mode: Any = (
-        {"write_mode": "overwrite"} if name == "whole" else {"write_mode": "merge", "primary_key": ["id", "part"]}
-    )
     return memory_pipeline(
         source,
-        DeltaSink(DeltaOptions(path=str(table), partition_by=[partition_by], **mode), site),
+        DeltaSink(DeltaOptions(path=str(table), partition_by=[partition_by], **OPTIONS[name]), site),
         LocalStorage(folder / "checkpoint", seam),
         system=PROVENANCE_COLUMNS,
         expectations=None if is_changing else Expectations([crash_lab.EXPECTED]),
@@ -106,22 +210,7 @@ def pipeline_of(name: str, folder: Path, seam: Seam, partition_by: str = "kind")
     )
 
 
-def plain(folder: Path, seam: Seam) -> Pipeline:
-    """Return rows that are merged."""
-    return pipeline_of("plain", folder, seam)
-
-
-def changing(folder: Path, seam: Seam) -> Pipeline:
-    """Return a changing result that is merged."""
-    return pipeline_of("changing", folder, seam)
-
-
-def whole(folder: Path, seam: Seam) -> Pipeline:
-    """Return batches that each replace the table."""
-    return pipeline_of("whole", folder, seam)
-
-
-crash_lab.PIPELINES |= {"plain": plain, "changing": changing, "whole": whole}
+crash_lab.PIPELINES |= {name: partial(pipeline_of, name) for name in BATCHES}
 
 if __name__ == "__main__":
     crash_lab.main()

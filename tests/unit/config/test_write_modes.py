@@ -65,10 +65,19 @@ def test_a_pipeline_merges_by_columns_that_reach_its_sink(loaded: Load, tmp_path
     [
         ("write_mode: merge", "sink: 'write_mode: merge' needs a primary_key"),
         ("primary_key: [id]", "sink: 'primary_key' goes with 'write_mode: merge'"),
-        ("write_mode: scd2", "sink.write_mode: unknown value 'scd2'; known: append, merge, overwrite"),
-        ("write_mode: insert_only, primary_key: [id]", "unknown value 'insert_only'"),
-        ("write_mode: replace_partitions", "unknown value 'replace_partitions'"),
-        ("write_mode: merge, primary_key: [id], sequence_by: v", "sink.sequence_by: unknown key"),
+        (
+            "write_mode: history",
+            "sink.write_mode: unknown value 'history'; known: append, merge, overwrite, insert_only",
+        ),
+        ("write_mode: insert_only", "sink: 'write_mode: insert_only' needs a primary_key"),
+        ("write_mode: scd2, sequence_by: v", "sink: 'write_mode: scd2' needs a primary_key"),
+        ("write_mode: scd2, primary_key: [id]", "sink: 'write_mode: scd2' needs sequence_by"),
+        ("write_mode: replace_partitions", "sink: 'write_mode: replace_partitions' needs partition_by"),
+        ("write_mode: insert_only, primary_key: [id], delete_when: id > 1", "sink: 'delete_when' goes with"),
+        ("write_mode: insert_only, primary_key: [id], sequence_by: v", "or scd2; insert_only compares no rows"),
+        ("write_mode: merge, primary_key: [id], track: [v]", "sink: 'track' goes with 'write_mode: scd2'"),
+        ("sequence_by: v", "sink: 'sequence_by' goes with 'write_mode: merge' or scd2; append compares no rows"),
+        ("write_mode: merge, primary_key: [id], remember_for: 1d", "sink: 'remember_for' goes with 'sequence_by'"),
     ],
 )
 def test_write_modes_are_refused_where_something_is_missing_or_unknown(
@@ -84,6 +93,12 @@ def test_write_modes_are_refused_where_something_is_missing_or_unknown(
         ("write_mode: merge, primary_key: [idd]", "[]", "the primary_key names 'idd', which is not among the columns"),
         ("write_mode: merge, primary_key: [id]", "[drop: [id]]", "the primary_key names 'id'"),
         ("write_mode: merge, primary_key: [_ingested_at]", "[]", "the primary_key names '_ingested_at'"),
+        ("write_mode: merge, primary_key: [id], sequence_by: w", "[]", "sequence_by names 'w', which is not among"),
+        (
+            "write_mode: scd2, primary_key: [id], sequence_by: v, track: [w]",
+            "[]",
+            "track names 'w', which is not among",
+        ),
         ("write_mode: append", "[deduplicate: {keys: [id], keep: last}]", "the rows are a changing result"),
     ],
 )
@@ -96,6 +111,14 @@ def test_a_plan_whose_rows_do_not_go_with_the_write_mode_is_refused_at_the_sink(
     assert message in found
 
 
+def test_partitions_are_not_replaced_by_what_a_stateful_transform_gives(
+    loaded: Load, faults_of: Faults, tmp_path: Path
+) -> None:
+    spec = loaded("write_mode: replace_partitions, partition_by: [v]", transforms="[deduplicate: {keys: [id]}]")
+    (found,) = faults_of(lambda: planned(spec, tmp_path))
+    assert "deduplicate gives new rows only, and `write_mode: replace_partitions` drops the other ones" in found
+
+
 @pytest.mark.parametrize("mode", ["merge, primary_key: [id]", "overwrite"])
 def test_rows_of_changed_files_are_replaced_by_appending_alone(loaded: Load, faults_of: Faults, mode: str) -> None:
     source = ", identity: path_and_version, on_change: replace_rows"
@@ -106,4 +129,13 @@ def test_rows_of_changed_files_are_replaced_by_appending_alone(loaded: Load, fau
 def test_the_schema_for_editors_knows_every_name_of_a_write_mode() -> None:
     sinks = json_schema()["pipeline"]["properties"]["sink"]["anyOf"]
     (found,) = [sink for sink in sinks if sink["properties"]["type"] == {"const": "delta"}]
-    assert found["properties"]["write_mode"]["enum"] == ["append", "merge", "overwrite", "upsert", "replace"]
+    assert found["properties"]["write_mode"]["enum"] == [
+        "append",
+        "merge",
+        "overwrite",
+        "insert_only",
+        "replace_partitions",
+        "scd2",
+        "upsert",
+        "replace",
+    ]

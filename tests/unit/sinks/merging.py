@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from etl.balance import Tally, check_balance
 from etl.model import Manifest, Revision, StagedFile
 from etl.sinks.contract import Edit
 from etl.sinks.delta import DeltaSink
+from etl.state.plain import PlainTable
 from tests.readers import table_rows
 from tests.unit.sinks.tables import make_sink
 
 KEY = ["id"]
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+Remembered = dict[str, PlainTable]
+"""What a sink remembers beside its table, as the engine keeps it from batch to batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Staged:
 
     sink: DeltaSink
     manifest: Manifest
+    remembered: Remembered = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[StagedFile, ...]:
@@ -40,6 +47,9 @@ class Staged:
         return self.sink.is_left_alone(self.files, self.manifest.table_schemas["main"], self.revision)
 
     def commit(self) -> int:
+        if self.sink.memory is not None:
+            for name, change in self.sink.memory.learned().items():
+                self.remembered[name] = self.remembered[name].changed(change)
         return self.sink.commit(self.manifest, {})
 
 
@@ -54,12 +64,19 @@ def stage(
     name: str = "a",
     *,
     may_widen: bool = False,
+    remembered: Remembered | None = None,
+    at: datetime = AT,
 ) -> Staged:
     """Stage a batch as the engine does; what arrives is what leaves."""
     frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows)
     tally = Tally()
     tally.count("read", frame)
     schema = sink.prepare(frame.schema, may_widen=may_widen)
+    kept: Remembered = {} if remembered is None else remembered
+    if sink.memory is not None:
+        for table, layout in sink.memory.layouts(schema).items():
+            kept.setdefault(table, PlainTable(layout))
+        sink.memory.begin(kept, at)
     new = sink.stage(batch_id, name * 32, frame.lazy(), tally)
     old, revision = sink.revise(batch_id, name * 32, Edit(schema))
     counts = tally.counts()
@@ -68,7 +85,7 @@ def stage(
         check_balance(fates, where="test")
     revisions = {} if revision is None else {"main": revision}
     manifest = Manifest(batch_id, name * 32, {"main": (*new, *old)}, {"main": schema}, {}, counts, revisions=revisions)
-    return Staged(sink, manifest)
+    return Staged(sink, manifest, kept)
 
 
 def bring(sink: DeltaSink, batch_id: int, rows: pl.DataFrame | dict[str, list[Any]], **options: Any) -> dict[str, int]:

@@ -58,8 +58,8 @@ def test_write_modes_have_two_names() -> None:
         ({"write_mode": "replace", "primary_key": ["id"]}, "overwrite has no use for it"),
         ({"write_mode": "merge", "primary_key": ["id", "id"]}, "names a column twice"),
         ({"delete_when": "a > 0"}, "'delete_when' goes with 'write_mode: merge'"),
-        ({"write_mode": "scd2"}, "Input should be 'append', 'merge' or 'overwrite'"),
-        ({"write_mode": ["merge"]}, "Input should be 'append', 'merge' or 'overwrite'"),
+        ({"write_mode": "scd3"}, "Input should be 'append', 'merge', 'overwrite', 'insert_only'"),
+        ({"write_mode": ["merge"]}, "Input should be 'append', 'merge', 'overwrite', 'insert_only'"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(given: dict[str, Any], message: str) -> None:
