@@ -24,7 +24,7 @@ from etl.sources.file_options import FileOptions
 from etl.sources.files import FileSource
 from etl.sources.log_options import LogOptions
 from etl.sources.log_source import LogSource
-from etl.storage import LocalStorage, open_filesystem
+from etl.storage import LocalStorage, object_store_options, open_filesystem
 from etl.testing import ManualClock, MemorySource
 from tests.servers import S3Bucket
 
@@ -83,12 +83,25 @@ def delta_setup(root: Path) -> Setup:
     return Setup(lambda: DeltaSource(DeltaSourceOptions(path="table"), None, site), add)
 
 
+def delta_object_setup(root: Path, bucket: S3Bucket) -> Setup:
+    def add(_: int, ids: list[int]) -> None:
+        options = object_store_options("s3", bucket.options)
+        write_deltalake(f"{bucket.url}/table", pl.DataFrame({"id": ids}), mode="append", storage_options=options)
+
+    clock = ManualClock()
+    site = SourceSite("s", root, LocalStorage(root / "ledger", clock), clock, bucket.storage_options)
+    return Setup(lambda: DeltaSource(DeltaSourceOptions(path=f"{bucket.url}/table"), None, site), add)
+
+
 def memory_setup() -> Setup:
     source = MemorySource()
     return Setup(lambda: source, lambda _, ids: source.add([{"id": each} for each in ids]))
 
 
-@pytest.fixture(params=["files", "logs", "delta", pytest.param("files on S3", marks=pytest.mark.s3), "memory"])
+OBJECTS = [pytest.param(f"{kind} on S3", marks=pytest.mark.s3) for kind in ("files", "delta")]
+
+
+@pytest.fixture(params=["files", "logs", "delta", "memory", *OBJECTS])
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
     if request.param == "files":
         yield file_setup(tmp_path)
@@ -98,6 +111,8 @@ def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Setup]:
         yield delta_setup(tmp_path)
     elif request.param == "memory":
         yield memory_setup()
+    elif request.param == "delta on S3":
+        yield delta_object_setup(tmp_path, request.getfixturevalue("s3_bucket"))
     else:
         yield object_setup(tmp_path, request.getfixturevalue("s3_bucket"))
 
