@@ -4,6 +4,7 @@
     ours.py w2 --src DIR --out DIR --ckpt DIR          prints READY, follows the folder until SIGTERM
     ours.py w3_serve (as w1)                           prints READY; one run per line on stdin, one JSON line each
     ours.py w4 --kind agg|dedup --src DIR --out DIR --ckpt DIR     one Parquet file, in name order, per batch
+    ours.py w5 --src DIR --out DIR [--ckpt DIR]        upserts by id into the table, one file, in name order, per batch
 
 Every run goes through a project folder with a YAML pipeline, as a user's does, and keeps its checkpoint in ``--ckpt``.
 """
@@ -119,6 +120,24 @@ STATEFUL = {
 }
 
 
+UPSERTS = """
+version: 1
+name: events
+source:
+  type: files
+  path: {src}/*.parquet
+  format: parquet
+  order: name
+  batch: {{max_files: 1, max_bytes: 100GB}}
+sink:
+  type: delta
+  path: {out}
+  write_mode: merge
+  primary_key: [id]
+  provenance: false
+"""
+
+
 def make_project(given: argparse.Namespace) -> Path:
     """Write the project folder beside the checkpoint; return it."""
     folder = Path(given.ckpt)
@@ -216,19 +235,43 @@ def w4(given: argparse.Namespace) -> dict[str, Any]:
     return run_all(folder)
 
 
+def w5(given: argparse.Namespace) -> dict[str, Any]:
+    """Bring each file of upserts into the table."""
+    from etl.engine import open_runner
+    from etl.progress import Silent
+
+    folder = Path(given.ckpt)
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "pipelines").mkdir(parents=True)
+    shutil.rmtree(f"{given.out}__quarantine", ignore_errors=True)
+    (folder / "pipelines" / "events.yml").write_text(UPSERTS.format(src=given.src, out=given.out))
+    pipeline, seam = make_pipeline(folder)
+    took: list[float] = []
+    with open_runner(pipeline, seam, Silent()) as runner:
+        runner.recover()
+        begun = time.perf_counter()
+        while runner.run_batch() is not None:
+            took.append(round(time.perf_counter() - begun, 3))
+            begun = time.perf_counter()
+        runner.idle()
+    return {"batch_s": took}
+
+
 def main() -> None:
     """Run one workload and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("workload", choices=["w1", "w2", "w3_serve", "w4"])
-    for name in ("src", "out", "ckpt"):
+    parser.add_argument("workload", choices=["w1", "w2", "w3_serve", "w4", "w5"])
+    for name in ("src", "out"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--ckpt", help="default: beside the table")
     parser.add_argument("--fmt", default="ndjson", choices=["ndjson", "csv", "ndjson.gz"])
     parser.add_argument("--batch-files", type=int, default=50)
     parser.add_argument("--kind", default="agg", choices=["agg", "dedup"])
     parser.add_argument("--provenance", action="store_true")
     given = parser.parse_args()
+    given.ckpt = given.ckpt or f"{given.out}.ckpt"
     begun = time.perf_counter()
-    more = {"w1": w1, "w2": w2, "w3_serve": w3_serve, "w4": w4}[given.workload](given)
+    more = {"w1": w1, "w2": w2, "w3_serve": w3_serve, "w4": w4, "w5": w5}[given.workload](given)
     took = {"import_s": round(begun - _STARTED, 3), "work_s": round(time.perf_counter() - begun, 4)}
     print(json.dumps(took | more), flush=True)
 

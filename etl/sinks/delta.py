@@ -214,7 +214,7 @@ class DeltaSink:
             return (), found if revision.retypes or merge is not None else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
-        files = self._staging.write(batch_id, f"{attempt[:16]}-old", rows, nan_columns)
+        files = self._staging.write(batch_id, f"{attempt[:16]}-old", rows, nan_columns, keeps_order=False)
         revision.check(sum(file.rows for file in files))
         found = Revision(revision.removes, head.version, revision.is_data_change)
         return tuple(replace(file, is_rewrite=True) for file in files), found

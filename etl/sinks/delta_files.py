@@ -28,13 +28,17 @@ _LAST_BEFORE_SURROGATES, _LAST_CODE = 0xD7FF, 0x10FFFF
 
 @dataclass(frozen=True, slots=True)
 class StagingPlan:
-    """How the rows of one attempt become files: the table's URL, a name prefix unique to the attempt, the layout."""
+    """How the rows of one attempt become files: the table's URL, a name prefix unique to the attempt, the layout.
+
+    Without ``keeps_order`` rows may be in another order in a file than they come, which is faster.
+    """
 
     url: str
     prefix: str
     partition_by: tuple[str, ...]
     target_bytes: int
     storage_options: dict[str, str] = field(default_factory=dict)
+    keeps_order: bool = True
 
 
 def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
@@ -62,6 +66,7 @@ def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
         layout,
         compression="snappy",
         row_group_size=ROW_GROUP_ROWS,
+        maintain_order=plan.keeps_order,
         storage_options=plan.storage_options or None,
         mkdir=True,
         sinked_paths_callback=remember,

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _BATCH = "_batch_id"
 _HELD = "_etl_held_"
+_PROBED = {"Datetime": 0, "Date": 1, "Int64": 2, "Float64": 3}
+"""Types of columns that are likely to be another in another version of a row, and cheap to read."""
 
 
 class Merger(Mode):
@@ -95,15 +97,29 @@ def tombstones(options: DeltaOptions, sequence_by: str) -> Memory:
 def is_held(rows: pl.DataFrame, revision: TableRevision, keys: Sequence[str], types: pl.Schema) -> pl.Series:
     """Tell which rows the table has already, once and with the same values and origin; their batch alone may differ.
 
-    None, where the table has more rows of these keys than the batch, which might not fit into memory.
+    None, where the table has more rows of these keys than the batch, which might not fit into memory. One column is
+    compared first: where it is another in every row, the rest of the table is not read.
     """
     import polars as pl
 
-    held = revision.held() if revision.gone <= 2 * rows.height else pl.DataFrame(schema=types)
-    if not held.height:
+    if revision.gone > 2 * rows.height:
         return pl.Series([False] * rows.height, dtype=pl.Boolean)
-    once = held.filter(~held.select(keys).is_duplicated()).with_columns(pl.lit(value=True).alias(_HELD))
     values = [name for name in types if name not in keys and name != _BATCH]
+    probe = sorted(values, key=lambda name: _PROBED.get(types[name].base_type().__name__, len(_PROBED)))[:1]
+    found = _is_same(rows, revision.held([*keys, *probe]), keys, types)
+    if not found.any() or len(probe) == len(values):
+        return found
+    maybe = rows.filter(found)
+    rest = _is_same(maybe, revision.held([*keys, *values], keys_of(maybe, keys, types)), keys, types)
+    return found.scatter(found.arg_true(), rest)
+
+
+def _is_same(rows: pl.DataFrame, held: pl.DataFrame, keys: Sequence[str], types: pl.Schema) -> pl.Series:
+    """Tell which rows are among those held, once and the same in all columns of these."""
+    import polars as pl
+
+    values = [name for name in held.columns if name not in keys]
+    once = held.filter(~held.select(keys).is_duplicated()).with_columns(pl.lit(value=True).alias(_HELD))
     new = rows.select(
         (pl.col(name) if name in rows.columns else pl.lit(None)).cast(types[name]).alias(name)
         for name in (*keys, *values)

@@ -42,7 +42,6 @@ class TableRevision:
         self._replaced: list[LiveFile] = []
         self._reader = reader
         self.retypes = reader.retypes
-        self._held: pl.DataFrame | None = None
         self._files, self.gone = self._touched(live()) if self._has_work else ([], 0)
 
     @property
@@ -133,17 +132,20 @@ class TableRevision:
             rows = rows.filter(~pl.col(_FROM).is_in(list(self._edit.files)).fill_null(value=False))
         return self._marked(rows) if self._edit.marks else rows
 
-    def held(self) -> pl.DataFrame:
-        """Return the rows that the edit's keys have now, in the columns and types that the table is to have."""
+    def held(self, names: Sequence[str] | None = None, keys: pl.DataFrame | None = None) -> pl.DataFrame:
+        """Return the rows that the edit's keys (or some of them) have now, as the table is to have them.
+
+        ``names`` are columns, None for all.
+        """
         import polars as pl
 
-        keys = self._edit.keys
-        if keys is None or not self._files:
-            return pl.DataFrame(schema=to_polars(self._reader.after))
-        if self._held is None:
-            rows = pl.concat([self._reader.typed(file) for file in self._files])
-            self._held = with_keys(rows, keys).collect(engine="streaming")
-        return self._held
+        wanted = self._edit.keys if keys is None else keys
+        types = to_polars(self._reader.after)
+        columns = list(types) if names is None else list(names)
+        if wanted is None or not self._files:
+            return pl.DataFrame(schema={name: types[name] for name in columns})
+        rows = pl.concat([self._reader.typed(file).select(columns) for file in self._files])
+        return with_keys(rows, wanted).collect(engine="streaming")
 
     def keys(self) -> pl.DataFrame:
         """Return those of the edit's keys that the table has, once each."""

@@ -36,7 +36,9 @@ class StagingArea:
         self._site = site
         self.app_id = ""
 
-    def write(self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: set[str]) -> tuple[StagedFile, ...]:
+    def write(
+        self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: set[str], *, keeps_order: bool = True
+    ) -> tuple[StagedFile, ...]:
         """Write rows as files of an attempt and describe those that hold any; the others are removed.
 
         ``nan_columns`` fills while the rows are written.
@@ -47,6 +49,7 @@ class StagingArea:
             tuple(self._options.partition_by),
             self._options.target_file_size,
             dict(self._site.storage_options),
+            keeps_order,
         )
         paths = self._site.seam.effect(
             f"{self._effect}.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
