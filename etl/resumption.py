@@ -142,12 +142,13 @@ def _refuse_side(flow: Flow, sink: Sink, side: SideState | None, batch: int | No
     kind = "table_missing" if found is None else "table_replaced"
     if side is None or found == side.table_id:
         kind = "table_ahead" if is_ahead else "table_behind"
+    mend = "restore the newer checkpoint folder" if kind == "table_ahead" else "put the table back"
     held, known = ("none" if each is None else each for each in (batch, None if side is None else side.batch_id))
     raise TableStateError(
         kind,
         f"the checkpoint says that the table holds batch {known}, it holds {held}",
         where=sink.table,
-        hint=f"put the table back, or build both anew: {refresh_command(flow.name)}",
+        hint=f"{mend}, or build both anew: {refresh_command(flow.name)}",
     )
 
 

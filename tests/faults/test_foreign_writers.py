@@ -158,7 +158,7 @@ def test_rows_of_a_quarantine_that_moves_meanwhile_are_marked_once_and_none_is_l
         "append": lambda: write_deltalake(side, other, mode="append", schema_mode="merge"),
     }
     seam = Meanwhile("manifest.put.publish", acts[change])
-    assert discard(tmp_path, ["0-1", "2-3"], seam) == {"table": 3, "quarantine": 4}
+    assert discard(tmp_path, ["0-1", "2-3"], seam) == {"quarantine": 4}
     rows = {row["row_id"]: row["status"] for row in table_rows(side)}
     marked = {"0-1": "discarded", "0-2": "open", "1-1": "open", "2-1": "open", "2-2": "open", "2-3": "discarded"}
     assert rows == marked | ({"own": "open"} if change == "append" else {})

@@ -79,7 +79,8 @@ def test_run_refuses_when_checkpoint_is_an_older_copy(tmp_path: Path) -> None:
     error = refused(tmp_path)
     assert isinstance(error, TableStateError)
     assert error.kind == "table_ahead"
-    assert "the table holds batch 2" in error.message
+    assert "the table holds batch 1, it holds 2" in error.message
+    assert "restore the newer checkpoint folder" in error.hint
 
 
 def test_run_refuses_when_another_table_lies_in_the_place(tmp_path: Path) -> None:
