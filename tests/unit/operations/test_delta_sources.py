@@ -153,6 +153,11 @@ def test_options_that_a_table_cannot_have_are_faults_of_the_file(home: Workspace
     assert fault in str(refused.value)
 
 
+def test_a_step_that_loses_the_key_of_changes_is_refused(chain: Workspace) -> None:
+    write(chain.folder, "a_totals", CHAIN["a_totals"].replace("rename: {order_id: number}", "select: [amount]"))
+    assert run_all(Workspace(chain.folder))[-1] == ("a_totals", 2)
+
+
 def test_changes_into_a_table_that_only_grows_are_refused(chain: Workspace) -> None:
     write(chain.folder, "a_totals", CHAIN["a_totals"].replace(", write_mode: merge, primary_key: [is_big]", ""))
     assert run_all(Workspace(chain.folder)) == [("orders", 0), ("b_newest", 0), ("a_totals", 2)]
