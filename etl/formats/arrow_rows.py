@@ -99,11 +99,15 @@ class Layout:
             path = self.evolution.path
             raise SchemaDriftError("columns, fields or types that are not in the schema", where=path)
 
-    def chunk(self, batch: pa.RecordBatch, offset: int, unfit: Unfit | None = None) -> Chunk:
-        """Return the rows of a batch, the first of which is the file's row ``offset``.
+    def chunk(self, batch: pa.RecordBatch | pl.DataFrame, offset: int, unfit: Unfit | None = None) -> Chunk:
+        """Return the rows of a batch, the first of which is the file's row ``offset``; a frame fits as it is.
 
         Raises RowError where the contract says ``fail``.
         """
+        import polars as pl
+
+        if isinstance(batch, pl.DataFrame):
+            return Chunk(batch, batch.height, partial(numbers, offset, batch.height))
         return _Fitting(self, batch, offset, unfit or {}).chunk()
 
 

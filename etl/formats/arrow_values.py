@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NOT_TEXT = "text is not UTF-8"
 _YEARS_US = (-62_135_596_800_000_000, 253_402_300_799_999_999, "the years 1 to 9999")
-_BOUNDS = {
+BOUNDS = {
     "date": (-719_162, 2_932_896, "the years 1 to 9999"),
     "timestamp": _YEARS_US,
     "timestamp(UTC)": _YEARS_US,
@@ -115,7 +115,7 @@ def _leaf(array: pa.Array, word: str) -> pa.Array:
     found = array.cast(target)
     if word == "float32" and pa.types.is_floating(dtype):
         _check_same(array.cast(pa.float64()), found.cast(pa.float64()))
-    if word in _BOUNDS:
+    if word in BOUNDS:
         _check_bounds(found.view(pa.int32() if word == "date" else pa.int64()), word)
     if word == "string":
         _check_text(found)
@@ -136,7 +136,7 @@ def _check_bounds(numbers: pa.Array, word: str) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    found, (low, high, name) = pc.min_max(numbers), _BOUNDS[word]
+    found, (low, high, name) = pc.min_max(numbers), BOUNDS[word]
     for number in (found["min"].as_py(), found["max"].as_py()):
         if not low <= number <= high:
             raise pa.ArrowInvalid(f"{number} is outside of {name}")

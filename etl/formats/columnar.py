@@ -26,8 +26,8 @@ BATCH_ROWS = 65_536
 _EXACT = 2**53
 _HINT = "copy the file again; where it is still being written, set stable_for"
 
-Batches: TypeAlias = "Iterator[tuple[pa.RecordBatch, Unfit]]"
-"""The rows of a file in order; with each batch, what its types could not hold."""
+Batches: TypeAlias = "Iterator[tuple[pa.RecordBatch | pl.DataFrame, Unfit]]"
+"""The rows of a file in order, a frame where they are as the schema wants them; what their types could not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Columnar:
             for batch, unfit in rows.batches(layout.columns):
                 chunk = layout.chunk(batch, offset, unfit)
                 yield replace(chunk, wide=self._wide_in(chunk.frame))
-                offset += batch.num_rows
+                offset += len(batch)
 
     def survey(self, file: FileOpener, known: Survey | None) -> Survey:
         """Return ``known`` evolved by the types of the file, all of which is read: damage must not pass unseen."""

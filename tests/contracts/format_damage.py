@@ -35,6 +35,12 @@ COLUMNS = {
     "t": pa.array([MOMENT] * 30),
     "f": pa.array([row / 3 for row in range(30)]),
 }
+FLAT = {
+    "s": pa.array([random.Random(row).randbytes(60).hex() if row % 7 else None for row in range(700)]),
+    "t": pa.array([MOMENT] * 700),
+    "f": pa.array([row / 3 for row in range(700)]),
+}
+"""Large enough, and plain enough, for Polars to read it."""
 VIEW = {"v": pa.array(["v" * row for row in range(30)], pa.string_view())}
 FIELDS = {
     "id": "long",
@@ -65,7 +71,12 @@ LINES = b"".join(b"line %d\n" % row for row in range(100))
 def whole(name: str) -> list[bytes]:
     """Return the files of a format that are damaged; ``text`` are the compressions."""
     if name == "parquet":
-        return [parquet(COLUMNS), parquet(COLUMNS, row_group_size=20, data_page_version="2.0", compression="zstd")]
+        flat = [parquet(FLAT, compression=codec, write_statistics=False) for codec in ("none", "zstd")]
+        return [
+            parquet(COLUMNS),
+            parquet(COLUMNS, row_group_size=20, data_page_version="2.0", compression="zstd"),
+            *flat,
+        ]
     if name == "arrow":
         plain = [arrow(COLUMNS | VIEW), arrow(COLUMNS | VIEW, is_stream=True)]
         return [*plain, arrow(COLUMNS, compression="zstd"), arrow(COLUMNS, is_stream=True, compression="lz4")]
