@@ -30,7 +30,7 @@ _LAST_BEFORE_SURROGATES, _LAST_CODE = 0xD7FF, 0x10FFFF
 class StagingPlan:
     """How the rows of one attempt become files: the table's URL, a name prefix unique to the attempt, the layout.
 
-    Without ``keeps_order`` rows may be in another order in a file than they come, in larger groups, which is faster.
+    Without ``keeps_order`` rows may be in another order in a file than they come, which is faster.
     """
 
     url: str
@@ -65,7 +65,7 @@ def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
     rows.sink_parquet(
         layout,
         compression="snappy",
-        row_group_size=ROW_GROUP_ROWS if plan.keeps_order else 2 * ROW_GROUP_ROWS,
+        row_group_size=ROW_GROUP_ROWS,
         maintain_order=plan.keeps_order,
         storage_options=plan.storage_options or None,
         mkdir=True,
