@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -23,8 +23,8 @@ from tests.faults.state_lab import PIPELINES, lay_out
 from tests.faults.test_state_crashes import found
 
 ROOT = Path(__file__).parents[2]
-HELD_BACK = "in/4.ndjson"
-"""The last file of the input, which comes when the state is damaged: it closes what is remembered."""
+HELD_BACK = ("in/4.ndjson", "refunds/4.ndjson")
+"""The last file of each source, which come when the state is damaged: they close what is remembered."""
 
 
 def flip(path: Path) -> None:
@@ -73,24 +73,26 @@ def refresh(folder: Path) -> None:
 
 
 class Lab:
-    """A project that has run, less its last file; and what is in its tables with and without that file."""
+    """A project that has run, less its last files; and what is in its tables with and without those."""
 
-    def __init__(self, folder: Path, made: Path, last: str) -> None:
+    def __init__(self, folder: Path, made: Path, last: Sequence[str]) -> None:
         self.folder = folder
         self.before = made
-        waiting = folder / "waiting"
-        (made / last).rename(waiting)
+        waiting = {name: folder / name.replace("/", "-") for name in last}
+        for name, path in waiting.items():
+            (made / name).rename(path)
         go_on(made)
         self.rows_before = found(made)
         self.whole = self.copy("whole")
         for each in (self.before, self.whole):
-            shutil.copy(waiting, each / last)
+            for name, path in waiting.items():
+                shutil.copy(path, each / name)
         go_on(self.whole)
         self.rows_after = found(self.whole)
         assert self.rows_after != self.rows_before
 
     def copy(self, name: str) -> Path:
-        """Return a copy of the project, as it was before the last file."""
+        """Return a copy of the project, as it was before the last files."""
         shutil.rmtree(self.folder / name, ignore_errors=True)
         shutil.copytree(self.before, self.folder / name)
         return self.folder / name
@@ -194,7 +196,7 @@ def lay_out_large(folder: Path, batches: int = 14) -> Path:
 def test_a_large_state_that_is_damaged_is_made_good_from_older_files(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    lab = Lab(tmp_path, lay_out_large(tmp_path / "before"), "in/13.parquet")
+    lab = Lab(tmp_path, lay_out_large(tmp_path / "before"), ["in/13.parquet"])
     outcomes = Counter(lab.check(file, damage) is None for file in lab.files() if file.endswith(".arrow"))
 
     assert outcomes[True]
