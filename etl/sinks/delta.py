@@ -210,7 +210,7 @@ class DeltaSink:
         if revision is None:
             revision = self._revision(head, edit)
         if not revision.puts_back:
-            found = Revision(revision.removes, head.version, revision.is_data_change)
+            found = Revision(revision.removes, head.version, revision.is_data_change and bool(revision.removes))
             return (), found if revision.retypes or merge is not None else None
         look, nan_columns = nan_observer()
         rows = observed(revision.rows(), look)
