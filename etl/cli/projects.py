@@ -19,7 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def init(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")] = Path(),
-    template: Annotated[str, typer.Option(help="What to begin with: files, logs, windows.")] = "files",
+    template: Annotated[str, typer.Option(help="What to begin with: files, logs, windows, cdc.")] = "files",
 ) -> None:
     """Make a project that runs at once: etl.yml, pipelines, sample data.
 

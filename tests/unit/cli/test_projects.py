@@ -61,7 +61,7 @@ def test_init_names_the_templates_that_it_knows(tmp_path: Path) -> None:
     done = etl("-C", str(tmp_path), "init", "shop", "--template", "kafka")
 
     assert done.exit_code == 2
-    assert "known: files, logs, windows" in done.stderr
+    assert "known: cdc, files, logs, windows" in done.stderr
     assert not (tmp_path / "shop").exists()
 
 
