@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etl.cli.frames import say_frame
-from etl.cli.names import AsJson, OptionalPipelineName, PipelineName
+from etl.cli.names import AsJson, PipelineName
 from etl.cli.session import app, session_of
-from etl.cli.text import count, counted, escaped, moment, say, say_json, size, table, wrapped
+from etl.cli.text import counted, escaped, say, say_json, size, wrapped
 
 if TYPE_CHECKING:
     from etl.model import SchemaChange
-    from etl.operations.failures import Failure
     from etl.operations.planning import NextBatch
     from etl.operations.preview import Preview
-    from etl.operations.status import Status
     from etl.operations.workspace import Workspace
     from etl.redefinition import Outlook
 
@@ -176,80 +174,3 @@ def _say_rejected(found: Preview) -> None:
         say(f"  {place}{line}: {escaped(row['rule'])}: {escaped(reason)}", to_error=True)
     if found.rejected.height > _REJECTED_SHOWN:
         say(f"  … and {counted(found.rejected.height - _REJECTED_SHOWN, 'more row')}", to_error=True)
-
-
-@app.command()
-def status(context: typer.Context, pipeline: OptionalPipelineName = None, as_json: AsJson = False) -> None:
-    """Say where pipelines stand: state, lag, newest batch, last error.
-
-    Example: etl status
-    """
-    from etl.operations.looking import Onlooker
-    from etl.operations.status import status_of, status_to_json
-
-    workspace, seam = session_of(context).workspace(), Onlooker()
-    names = [spec.name for spec in workspace.specs([pipeline] if pipeline else None)]
-    found = [status_of(workspace.wired(name, seam), seam) for name in names]
-    if as_json:
-        say_json([status_to_json(each) for each in found])
-    elif not found:
-        say("no pipelines: write one into pipelines/, or start with etl init")
-    else:
-        say_status(found)
-
-
-def say_status(found: list[Status]) -> None:
-    """Print where pipelines stand, and below that what needs words."""
-    header = ["pipeline", "state", "waiting", "bytes", "batch", "committed (UTC)", "rows", "table", "version"]
-    numbers = ("waiting", "bytes", "batch", "rows", "version", "quarantined", "behind")
-    lines = [_status_row(each) for each in found]
-    if any(each.open_rows != 0 and each.last_batch is not None for each in found):
-        header.append("quarantined")
-        lines = [(*line, count(each.open_rows)) for line, each in zip(lines, found, strict=True)]
-    if any(each.lag_s is not None for each in found):
-        header.append("behind")
-        lines = [(*line, _behind(each)) for line, each in zip(lines, found, strict=True)]
-    say(table(header, lines, numbers))
-    for text in filter(None, map(_event_time, found)):
-        say(text)
-    for each in found:
-        if each.note:
-            say(f"\n{each.pipeline}: {escaped(each.note, keep=chr(10))}")
-        if each.last_error is not None:
-            _say_failure(each.pipeline, "refused" if each.state == "refused" else "failed", each.last_error)
-
-
-def _event_time(status: Status) -> str:
-    """Return how far event time has come and what is remembered, nothing where there is neither."""
-    parts = [f"watermark {moment(status.watermark)} UTC"] if status.watermark else []
-    if status.last_batch is not None and status.last_batch.result.state:
-        rows, size_bytes = status.remembered
-        parts.append(f"{', '.join(status.last_batch.result.state)} remember {counted(rows, 'row')}, {size(size_bytes)}")
-    return f"{status.pipeline}: {escaped('; '.join(parts))}" if parts else ""
-
-
-def _behind(status: Status) -> str:
-    """Return since when bytes of logs wait."""
-    return "" if status.lag_s is None else f"{status.lag_s:,.1f} s"
-
-
-def _say_failure(pipeline: str, what: str, failure: Failure) -> None:
-    where = f"{escaped(failure.where)}: " if failure.where else ""
-    at = f" at {moment(failure.failed_at)} UTC" if what == "failed" else ""
-    say(f"\n{pipeline}: {what}{at}")
-    say(f"  {where}{escaped(failure.message, keep=chr(10))}")
-    if failure.hint:
-        say(f"  {escaped(failure.hint)}")
-
-
-def _status_row(status: Status) -> tuple[str, ...]:
-    last = status.last_batch
-    lag = (count(status.lag_files), size(status.lag_bytes))
-    if last is None:
-        return (status.pipeline, status.state, *lag, "", "", "", status.table, "")
-    result = last.result
-    version = result.tables.get(status.table, last.sides["main"].version if "main" in last.sides else "?")
-    return (
-        *(status.pipeline, status.state, *lag, count(result.batch_id), moment(last.committed_at)),
-        *(count(result.rows.get("written")), status.table, str(version)),
-    )

@@ -83,21 +83,26 @@ def schema(context: typer.Context) -> None:
 
 @app.command()
 def doctor(context: typer.Context, as_json: AsJson = False) -> None:
-    """Try what the guarantee rests on: storage, credentials, clock, versions, disk space, permissions.
+    """Try what the guarantee rests on: storage, clock, versions, disk space, permissions; then look at each pipeline.
 
     Example: etl doctor
     """
     from etl.operations.doctor import examine
+    from etl.operations.doctor_project import examine_project
     from etl.seam import Seam
 
-    findings = list(examine(session_of(context).workspace(), Seam()))
+    workspace = session_of(context).workspace()
+    findings = list(examine(workspace, Seam()))
+    if all(finding.state != "failed" for finding in findings):  # the rest stands on these
+        findings += examine_project(workspace)
     if as_json:
         say_json([asdict(finding) for finding in findings])
     else:
+        width = max(20, *(len(finding.check) for finding in findings))
         for finding in findings:
-            say(f"{finding.state:<8} {finding.check:<20} {escaped(finding.detail)}")
+            say(f"{finding.state:<8} {finding.check:<{width}} {escaped(finding.detail, keep=chr(10))}")
             if finding.next_step:
-                say(f"{'':<29} {escaped(finding.next_step)}")
+                say(f"{'':<8} {'':<{width}} {escaped(finding.next_step)}")
     failed = sum(finding.state == "failed" for finding in findings)
     if failed:
         say(f"{counted(failed, 'check')} failed", to_error=True)
