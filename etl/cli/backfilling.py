@@ -19,7 +19,8 @@ from etl.cli.text import count, counted, escaped, say, say_json, size
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from etl.operations.backfilling import Backfilled, Intended, Wish
+    from etl.operations.backfilling import Backfilled
+    from etl.operations.choosing import Intended, Wish
     from etl.operations.quarantining import Listening
 
 _SHOWN = 10
@@ -78,7 +79,7 @@ def backfill(
 
 
 def _wish(files: list[str] | None, since: str | None, until: str | None) -> Wish:
-    from etl.operations.backfilling import Wish
+    from etl.operations.choosing import Wish
     from etl.sources.file_choosing import Choice
 
     words = [f"--files {text}" for text in files or ()]
