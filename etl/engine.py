@@ -37,6 +37,11 @@ class Tenure:
         self._reporter = reporter
         self.runner = self._runner_of(pipeline)
 
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The checkpoint that is held."""
+        return self._checkpoint
+
     def _runner_of(self, pipeline: Pipeline) -> Runner:
         bind_sinks(self._checkpoint, pipeline.flow)
         finish_rewind(self._checkpoint, pipeline.flow, self._seam)

@@ -11,8 +11,10 @@ from etl.errors import PinChangedError, SourceError
 from etl.intake import as_planned, can_do_without, is_known, known_at, refreshed
 from etl.model import BatchPlan, Json, PlannedInput, Span
 from etl.pinning import pins_of
+from etl.resolutions import is_refused, withdrawn
 from etl.resumption import newest_of
 from etl.schema_contract import Survey
+from etl.sources.again import chosen_files, is_chosen
 from etl.widening import carried_on
 
 if TYPE_CHECKING:
@@ -121,9 +123,9 @@ class Inlets:
         return planned if newest == batch_id - 1 else replace(planned, previous=newest)
 
     def again(self, batch_id: int, units: Mapping[str, Mapping[str, Json]]) -> dict[str, PlannedInput]:
-        """Return the inputs of a batch that reads rows of the quarantine again; every source stays where it is."""
+        """Return the inputs of a batch that reads input again, be it rejected rows; every source stays where it is."""
         stays = self.idle(batch_id)
-        return {**stays, **{name: replace(stays[name], units=dict(found)) for name, found in units.items()}}
+        return {**stays, **{name: _reading(stays[name], dict(found)) for name, found in units.items()}}
 
     def has_full_batch(self) -> bool:
         """Tell whether as much of any source waits as one batch takes. Looks, takes nothing."""
@@ -152,10 +154,18 @@ class Inlets:
             source.accept(plan.batch_id, planned)
 
     def refreshed(self, plan: BatchPlan, cause: SourceChangedError | PinChangedError) -> BatchPlan:
-        """Return a plan with what changed as it is now, units or static tables. Raises SourceError, ConfigError."""
+        """Return a plan with what changed as it is now, units or static tables; one that reads again may be withdrawn.
+
+        Raises SourceError, ConfigError.
+        """
         if isinstance(cause, PinChangedError):
             return replace(plan, pins=pins_of(self._flow))
-        return replace(plan, inputs=refreshed(self._flow, plan.inputs, cause))
+        try:
+            return replace(plan, inputs=refreshed(self._flow, plan.inputs, cause))
+        except SourceError as exc:
+            if is_refused(plan, exc):
+                return withdrawn(plan, exc)
+            raise
 
     def replanned(self, plan: BatchPlan) -> BatchPlan:
         """Return a plan of which nothing was staged for the pipeline as it is now."""
@@ -171,8 +181,14 @@ class Inlets:
         )
 
     def acknowledge(self, plan: BatchPlan) -> None:
-        """Tell every source that has units in it that a plan is committed."""
+        """Tell every source that has units in it that a plan is committed.
+
+        Files that were chosen to be read again count as read in their new versions only now: the batch could have been
+        withdrawn.
+        """
         for _, source, planned in self._taking_part(plan):
+            if is_chosen(planned.units):
+                source.accept(plan.batch_id, planned)
             source.acknowledge(plan.batch_id, planned)
 
     def settle(self, plan: BatchPlan, manifest: Manifest) -> None:
@@ -190,6 +206,12 @@ class Inlets:
             newest = min(upto, self._places[name].newest)
             if newest >= 0:
                 source.fold(newest)
+
+
+def _reading(stays: PlannedInput, units: dict[str, Json]) -> PlannedInput:
+    """Return an input that reads ``units`` again; rows that chosen files had go."""
+    files = chosen_files(units)
+    return replace(stays, units=units, files=len(files), size_bytes=files.size_bytes, replaces=tuple(files.paths))
 
 
 def _is_full(found: PlannedInput | None, limit: ReadLimit) -> bool:

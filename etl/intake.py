@@ -197,6 +197,12 @@ def replaced(plan: BatchPlan) -> frozenset[str]:
     return frozenset(path for part in plan.inputs.values() for path in part.replaces)
 
 
+def replaced_in_table(plan: BatchPlan) -> frozenset[str]:
+    """Return the same for the pipeline's own table, whose rows may be found by their keys instead."""
+    is_by_key = plan.resolution is not None and plan.resolution.get("by") == "key"
+    return frozenset() if is_by_key else replaced(plan)
+
+
 def known_at(plan: BatchPlan, name: str) -> Survey | None:
     """Return what a plan says of the schema of a source, None where the batch is to infer it."""
     schema = plan.schemas.get(name)

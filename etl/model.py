@@ -25,6 +25,9 @@ SOURCE_ROW = "_source_row"
 """The row as it came from the source, carried beside its columns where a failed expectation may have to keep it."""
 
 PROVENANCE_COLUMNS = ("_source_file", "_source_offset", "_batch_id")
+BACKFILL = "backfill"
+"""The action of a batch that reads files again."""
+
 CHANGE = "_change"
 """What a row of a changing result is: ``insert`` or ``update`` (with all its columns), ``delete`` (its keys count)."""
 
@@ -83,8 +86,10 @@ class BatchPlan:
 
     ``batch_at`` (aware UTC) is the only "now" that a transform may see. ``schemas`` is the
     reading schema of each source at plan time (None: to be inferred by the batch), ``wide`` the columns of it that can
-    never become ``float64``. ``resolution`` is what a batch does with rows of the quarantine instead of new input:
-    ``{"action": "replay" | "discard", "rows": their ids}``. ``watermark`` is the pipeline's before the batch,
+    never become ``float64``. ``resolution`` is what a batch does instead of taking new input: with rows of the
+    quarantine, ``{"action": "replay" | "discard", "rows": their ids}``; with files that it reads again ``{"action":
+    "backfill", "rows": [], "files": how many, "backfill": its number, "upto": how many are done with it, "of": all,
+    "by": what finds their rows, "file" or "key"}``. ``watermark`` is the pipeline's before the batch,
     ``clocks`` where each of its clocks stood. ``pins`` are the versions of static tables, by the transform that joins
     them.
     """
@@ -99,6 +104,16 @@ class BatchPlan:
     resolution: Mapping[str, Any] | None = None
     clocks: Mapping[str, Json] = field(default_factory=dict)
     pins: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_backfill(self) -> bool:
+        """Whether the batch reads files again."""
+        return self.resolution is not None and self.resolution["action"] == BACKFILL
+
+    @property
+    def settles_rejects(self) -> bool:
+        """Whether the batch deals with rows of the quarantine."""
+        return self.resolution is not None and not self.is_backfill
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,11 @@
-"""Batches that deal with rows of the quarantine: which may be, and what becomes of one that cannot be carried out."""
+"""Batches that read again, rows of the quarantine or files: which may be, and what becomes of one that cannot be."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
+from etl.chains import clock_rules, stateful_steps
 from etl.errors import (
     CheckpointError,
     ConfigError,
@@ -23,7 +25,45 @@ _NOT_OF_THE_ROWS = (TransientError, StorageError, CheckpointError, TableStateErr
 
 def is_refused(plan: BatchPlan, cause: EtlError) -> bool:
     """Tell whether a batch fails because of the rows that it reads again, so that it would fail for ever."""
-    return plan.resolution is not None and bool(plan.resolution["rows"]) and not isinstance(cause, _NOT_OF_THE_ROWS)
+    resolution = plan.resolution or {}
+    return bool(resolution.get("rows") or resolution.get("files")) and not isinstance(cause, _NOT_OF_THE_ROWS)
+
+
+def refuse_backfill(flow: Flow, write_mode: str, *, has_provenance: bool) -> None:
+    """Refuse to read files again where what they had given before cannot be taken back exactly. Raises ConfigError."""
+    if remembering := [
+        *stateful_steps(flow),
+        *(f"watermark of {chain or 'the pipeline'}" for chain in clock_rules(flow)),
+    ]:
+        raise ConfigError(
+            f"{', '.join(remembering)} remembers what came before, which cannot be taken back file by file",
+            where=flow.name,
+            hint=f"build the table anew: etl run {flow.name} --full-refresh, or go back: etl rewind {flow.name}",
+        )
+    if others := [sink.table for sink in flow.sinks.values() if not hasattr(sink, "past")]:
+        raise ConfigError(
+            "rows of single files cannot be taken out of it again",
+            where=others[0],
+            hint=f"build it anew: etl run {flow.name} --full-refresh",
+        )
+    why = _why_not_by_file(flow, write_mode, has_provenance=has_provenance)
+    if why:
+        raise ConfigError(why, where=flow.sink.table, hint=f"build the table anew: etl run {flow.name} --full-refresh")
+
+
+def _why_not_by_file(flow: Flow, write_mode: str, *, has_provenance: bool) -> str:
+    if write_mode == "append":
+        return "" if has_provenance else "`provenance: false`: the table does not say which file a row came from"
+    if write_mode == "merge":
+        is_ordered = getattr(flow.sink, "memory", None) is not None
+        told = "without sequence_by the last row to arrive counts: older files would take the place of newer rows"
+        return "" if is_ordered else f"`write_mode: merge` {told}"
+    return {
+        "insert_only": "`write_mode: insert_only` keeps the first row of each key, whatever the files hold now",
+        "scd2": "`write_mode: scd2` has made versions of the rows, which cannot be taken back file by file",
+        "replace_partitions": "the files would take the place of their partitions: `write_mode: replace_partitions`",
+        "overwrite": "the files would take the place of all rows: `write_mode: overwrite`",
+    }.get(write_mode, f"`write_mode: {write_mode}` cannot take back the rows of single files")
 
 
 def refuse_replacing(flow: Flow, write_mode: str) -> None:
@@ -47,9 +87,14 @@ def refuse_replacing(flow: Flow, write_mode: str) -> None:
 
 def withdrawn(plan: BatchPlan, cause: EtlError) -> BatchPlan:
     """Return the plan of a batch that leaves the rows as they are, and says why. The pipeline can go on behind it."""
-    empty = {name: replace(part, units=again_units()) for name, part in plan.inputs.items() if part.units}
+    empty = {
+        name: replace(part, units=again_units(), files=0, size_bytes=0, replaces=())
+        for name, part in plan.inputs.items()
+        if part.units
+    }
+    none: dict[str, Any] = {"rows": [], **({"files": 0} if plan.is_backfill else {})}
     return replace(
         plan,
         inputs={**plan.inputs, **empty},
-        resolution={**(plan.resolution or {}), "rows": [], "refused": str(cause)},
+        resolution={**(plan.resolution or {}), **none, "refused": str(cause)},
     )

@@ -10,6 +10,7 @@ from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
 from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
+from etl.sources.again import is_chosen
 from etl.states import States
 
 if TYPE_CHECKING:
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a pipeline stands. Batch ids are -1 where there is none.
-
-    ``plan`` and ``manifest`` are of batch ``planned``.
-    """
+    """Where a pipeline stands. Batch ids are -1 for none; ``plan`` and ``manifest`` are of batch ``planned``."""
 
     step: Step
     planned: int
@@ -245,7 +243,8 @@ def restore_sources(checkpoint: Checkpoint, flow: Flow, standing: Standing) -> N
     for name, source in flow.sources.items():
         for batch_id in _batches_of(name, standing, source.folded_upto, plan_of):
             planned = plan_of(batch_id).inputs.get(name)
-            if planned is not None and planned.units:
+            is_undecided = batch_id > standing.committed and planned is not None and is_chosen(planned.units)
+            if planned is not None and planned.units and not is_undecided:
                 source.restore([(batch_id, planned)])
 
 

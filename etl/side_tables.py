@@ -48,7 +48,7 @@ def _stage_rejects(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> P
         if rejected.height:
             raise QuarantineError(f"rows were rejected; {most_frequent(rejected)}", where=flow.name)
         return Parts({}, {}, {})
-    if plan.resolution is None:  # rows of the quarantine may go back to it, however many they are
+    if not plan.settles_rejects:  # rows of the quarantine may go back to it, however many they are
         quarantine.check(tally.counts(), rejected)
     staged = quarantine.stage(plan, attempt, rejected, replaced(plan))
     if staged is None:

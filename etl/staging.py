@@ -12,7 +12,7 @@ from etl.culprits import culprit
 from etl.errors import EtlError, SchemaDriftError, SinkError, UnreadableFileError
 from etl.execution import Passage
 from etl.flow import Flow
-from etl.intake import Intake, replaced
+from etl.intake import Intake, replaced_in_table
 from etl.model import BatchPlan, Manifest
 from etl.side_tables import Parts, stage_sides
 from etl.sinks.contract import Edit
@@ -139,7 +139,7 @@ def _stage_own(attempt: Attempt, rows: pl.LazyFrame, tally: Tally, *, may_widen:
     schema = sink.prepare(rows.collect_schema(), may_widen=may_widen)
     attempt.open_memory(schema)
     files = sink.stage(plan.batch_id, attempt.name, rows, tally)
-    old, revision = sink.revise(plan.batch_id, attempt.name, Edit(schema, replaced(plan)))
+    old, revision = sink.revise(plan.batch_id, attempt.name, Edit(schema, replaced_in_table(plan)))
     if sink.is_left_alone((*files, *old), schema, revision):
         return Parts({}, {}, {})
     return Parts({"main": (*files, *old)}, {"main": schema}, {} if revision is None else {"main": revision})
@@ -176,7 +176,7 @@ def _without_rows(attempt: Attempt, known: Mapping[str, Survey], tally: Tally) -
 def _balanced(flow: Flow, plan: BatchPlan, tally: Tally) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
     """Return the counts of the batch and of each file. Raises BalanceError where one of them does not add up."""
     if flow.expectations is not None:
-        flow.expectations.check(tally, is_again=plan.resolution is not None)
+        flow.expectations.check(tally, is_again=plan.settles_rejects)
     counts, by_file = tally.counts(), tally.by_file()
     check_balance(counts, where=f"{flow.name}, batch {plan.batch_id}")
     if sum(fates.get("read", 0) for fates in by_file.values()) == counts["read"] and "_source_file" in flow.system:

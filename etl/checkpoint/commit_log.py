@@ -103,8 +103,10 @@ def _brief_pins(plan: BatchPlan) -> Json:
 
 def _brief(units: dict[str, Any], batch_id: int) -> Json:
     """Return the units, or where they are many their count, digest and the plan record that lists them."""
-    count = max((len(column) for column in units.values() if isinstance(column, list)), default=0)
     again = units.get(_AGAIN)
+    if isinstance(again, dict) and again.get("files") == "chosen":  # whole files, which the units list like any others
+        units, again = {name: column for name, column in units.items() if name != _AGAIN}, None
+    count = max((len(column) for column in units.values() if isinstance(column, list)), default=0)
     if isinstance(again, dict):  # what was kept of rows may be large, and is in the quarantine table already
         return {"again": len(again["form"]), "plan": f"offsets/{batch_id:010d}.json"}
     if count <= _MAX_LISTED_UNITS:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from etl.checkpoint.backfill_log import BackfillLog
 from etl.checkpoint.batch_log import BatchLog
 from etl.checkpoint.commit_log import CommitLog
 from etl.checkpoint.generations import identity_name, read_identity, records_of
@@ -54,6 +55,7 @@ class Checkpoint:
         self.manifests = ManifestLog(BatchLog(storage.at("manifests"), "manifest", identity, seam))
         self.commits = CommitLog(BatchLog(storage.at("commits"), "commit", identity, seam))
         self.schemas = SchemaLog(BatchLog(storage.at("schemas"), "schema", identity, seam))
+        self.backfills = BackfillLog(BatchLog(storage.at("backfills"), "backfill", identity, seam))
         self.epochs = EpochLog(storage.at("epochs"), identity, seam)
 
     @property
@@ -85,7 +87,7 @@ class Checkpoint:
         """Remove temporary files that a crash left. Only by the holder of the lease. *Repeat*: safe."""
         if self.generation > 1:
             self.folder.sweep("", older_than_s=0.0, effect="checkpoint.sweep")
-        for folder in ("", "epochs", "offsets", "manifests", "schemas", "commits"):
+        for folder in ("", "epochs", "offsets", "manifests", "schemas", "commits", "backfills"):
             self.storage.sweep(folder, older_than_s=0.0, effect="checkpoint.sweep")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from etl.cli import (
+    backfilling,
     drafts,
     history,
     looking,
@@ -21,6 +22,7 @@ from etl.cli.session import app
 
 __all__ = [
     "app",
+    "backfilling",
     "drafts",
     "history",
     "looking",

@@ -13,6 +13,7 @@ from etl.cli.looking import change_line
 from etl.cli.names import AsJson, PipelineName
 from etl.cli.session import app, session_of
 from etl.cli.text import count, counted, escaped, moment, say, say_json, size, table
+from etl.model import BACKFILL
 
 if TYPE_CHECKING:
     from etl.checkpoint.commit_log import CommitEntry
@@ -138,12 +139,16 @@ def _known(change: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolution(result: BatchResult) -> list[tuple[str, str]]:
-    """Return what the batch did with rows of the quarantine."""
+    """Return what the batch did with rows of the quarantine, or with files that it read again."""
     if result.resolution is None:
         return []
     refused = result.resolution.get("refused")
     if refused is not None:
         return [("quarantine", f"{result.resolution['action']} refused: {escaped(str(refused), keep=chr(10))}")]
+    if result.resolution["action"] == BACKFILL:
+        upto, of = result.resolution["upto"], result.resolution["of"]
+        files = counted(result.resolution["files"], "file")
+        return [("backfill", f"{files} read again, {count(upto)} of {count(of)} with this batch")]
     done = {"replay": "replayed", "discard": "discarded"}[result.resolution["action"]]
     return [("quarantine", f"{counted(len(result.resolution['rows']), 'row')} {done}")]
 

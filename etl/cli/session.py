@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 _ORDER = [
     *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query"),
-    *("state", "quarantine", "verify", "rewind", "repair", "test", "schema", "doctor"),
+    *("state", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
 ]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.sources.again import files_again, is_again, records_of
+from etl.sources.again import files_again, is_again, is_chosen, records_of
 from etl.sources.file_units import FileUnits
 from etl.sources.log_units import LogUnits
 
@@ -34,7 +34,7 @@ def files_of(planned: PlannedInput, read: Json = None) -> list[InputFile]:
     ``read`` is what the source said of its units in the manifest.
     """
     units: dict[str, Any] = planned.units
-    if is_again(units):
+    if is_again(units) and not is_chosen(units):
         return _files_again(units)
     if "path" not in units:
         names = next((column for column in units.values() if isinstance(column, list)), [])

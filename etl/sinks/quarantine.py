@@ -53,7 +53,7 @@ class Quarantine:
         """
         rows = quarantine_rows(plan, rejected, keeps_raw=self.keeps_raw)
         is_needed = rejected.height or self.sink.is_to_be_replaced
-        if not (is_needed or plan.resolution or replaced):
+        if not (is_needed or plan.settles_rejects or replaced):
             return None
         schema = self.sink.prepare(rows.schema)
         old, revision = self.sink.revise(plan.batch_id, attempt, Edit(schema, replaced, _marks(plan)))
@@ -65,7 +65,7 @@ class Quarantine:
 
 def _marks(plan: BatchPlan) -> dict[str, dict[str, Json]]:
     """Return what rows that the plan resolves are marked with, by their id."""
-    if plan.resolution is None:
+    if plan.resolution is None or not plan.settles_rejects:
         return {}
     status = REPLAYED if plan.resolution["action"] == "replay" else DISCARDED
     marks: dict[str, Json] = {"status": status, "resolved_in": plan.batch_id, "resolved_at": plan.batch_at}  # type: ignore[dict-item]

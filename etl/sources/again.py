@@ -1,4 +1,4 @@
-"""Rows of the quarantine that a batch reads again: they are in its plan, so that the plan alone fixes the batch."""
+"""What a batch reads again, rows of the quarantine or whole files: it is in its plan, which alone fixes the batch."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 AGAIN = "again"
 _COLUMNS = ("raw", "raw_bytes", "form", "context", "file", "offset", "line")
 _FILES = "files"
+_CHOSEN = "chosen"
 _GONE = Refusal("unreadable_file", "it is no longer there")
 
 
@@ -54,8 +55,24 @@ def again_units(rows: Iterable[Mapping[str, Any]] = (), files: FileUnits | None 
 
 
 def is_again(units: Mapping[str, Any]) -> bool:
-    """Tell whether units are rows of a quarantine table."""
+    """Tell whether units are read again: rows of a quarantine table, or chosen files."""
     return AGAIN in units
+
+
+def chosen_units(files: FileUnits) -> dict[str, Json]:
+    """Return the units of a plan that reads whole files again, in the versions that they have now."""
+    again: dict[str, Json] = {name: [] for name in ("row_id", *_COLUMNS)}
+    return {**files.to_json(), AGAIN: {**again, _FILES: _CHOSEN}}
+
+
+def is_chosen(units: Mapping[str, Any]) -> bool:
+    """Tell whether units are files that were chosen to be read again."""
+    return is_again(units) and units[AGAIN].get(_FILES) == _CHOSEN
+
+
+def chosen_files(units: Mapping[str, Any]) -> FileUnits:
+    """Return the files that were chosen, none for any other units."""
+    return FileUnits.from_json(units) if is_chosen(units) else FileUnits.of(())
 
 
 def records_of(units: Mapping[str, Any]) -> list[Record]:
@@ -71,6 +88,8 @@ def records_of(units: Mapping[str, Any]) -> list[Record]:
 
 def files_again(units: Mapping[str, Any]) -> FileUnits:
     """Return the files of such units that are read as a whole."""
+    if is_chosen(units):
+        return FileUnits.from_json(units)
     return FileUnits.from_json(units[AGAIN].get(_FILES) or FileUnits.of(()).to_json())
 
 

@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from etl.errors import EtlError, SourceError
+from etl.errors import ConfigError, EtlError, SourceError
 from etl.seam import Seam
 from etl.sources.file_access import FileAccess, LocalAccess, is_same_version
+from etl.sources.file_listing import FileListing
+from etl.sources.file_options import ArchiveTo, FileOptions
 from etl.sources.file_places import Places
 from etl.sources.file_units import UnitRow
 
@@ -152,3 +154,16 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def refuse_archive_inside(options: FileOptions, places: Places, listing: FileListing) -> None:
+    """Refuse an archive that the source would list again. Raises ConfigError."""
+    if not isinstance(options.after_commit, ArchiveTo):
+        return
+    archive = places.localised(options.after_commit.archive).rstrip("/")
+    if (pattern := listing.reaches(archive)) is not None:
+        raise ConfigError(
+            f"the archive {archive!r} lies inside {pattern.text!r}, which would read it again",
+            where="after_commit.archive",
+            hint="archive to a folder outside the source",
+        )

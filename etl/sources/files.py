@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from etl.errors import ConfigError, NotReadyError, SourceChangedError
+from etl.errors import NotReadyError, SourceChangedError
 from etl.model import Json, Offset, PlannedInput, ReadLimit, Schema, Span
 from etl.schema_contract import Survey
-from etl.sources.again import is_again
+from etl.sources.again import chosen_units, is_again, is_chosen
 from etl.sources.contract import Reading, SourceSite
 from etl.sources.file_access import digest_of, found_of
 from etl.sources.file_again import FilesAgain
+from etl.sources.file_choosing import Choice, Chosen, FileChoosing
 from etl.sources.file_discovery import FoundFile
-from etl.sources.file_disposal import FileDisposal
+from etl.sources.file_disposal import FileDisposal, refuse_archive_inside
 from etl.sources.file_explanation import explain
 from etl.sources.file_ledger import FileLedger, FoldAt, Version
 from etl.sources.file_listing import FileListing
@@ -64,11 +65,12 @@ class FileSource:
         self._selection = FileSelection(options, self._ledger, site.seam, questions)
         self._reader = FileReader(options, self._places, site)
         self._again = FilesAgain(options, self._places, site)
+        self._choosing = FileChoosing(options, self._places, self._listing, self._ledger)
         self._backlog: list[FoundFile] = []
         self._backlog_until = float("-inf")
         self._is_fresh = False
         self._limit: ReadLimit | None = None
-        _refuse_archive_inside(options, self._places, self._listing)
+        refuse_archive_inside(options, self._places, self._listing)
 
     @property
     def declared_schema(self) -> Schema | None:
@@ -134,6 +136,8 @@ class FileSource:
         Raises ``cause`` where something is gone that may not be, and for a changed file under ``on_change: fail``;
         SourceError where it is no longer the planned one grown under ``append_tail``.
         """
+        if is_chosen(planned.units):
+            return replace(planned, units=self._choosing.refreshed(planned, cause))
         if is_again(planned.units):
             return replace(planned, units=self._again.refreshed(planned.units))
         if isinstance(cause, NotReadyError):
@@ -190,6 +194,15 @@ class FileSource:
         Raises SourceError for a whole file that is gone, or was read since.
         """
         return self._again.plan(rows, self._ledger)
+
+    def choose(self, choice: Choice) -> Chosen:
+        """Return the files that may be read again. Raises SourceError for a path where none lies."""
+        return self._choosing.chosen(choice)
+
+    def portions(self, paths: Sequence[str], limit: ReadLimit) -> Iterator[dict[str, Json]]:
+        """Yield the units that read chosen files again, batch by batch. Raises SourceError for one that is gone."""
+        for files in self._choosing.portions(paths, limit, self._reader.footer_rows):
+            yield chosen_units(files)
 
     def _following(self) -> FileUnits | None:
         """Guess which units the next plan names; None where nothing waits, or where looking is not for nothing."""
@@ -280,16 +293,3 @@ class FileSource:
 
     def _footer_rows(self, file: FoundFile) -> int:
         return self._reader.footer_rows(unit_of(file, None))
-
-
-def _refuse_archive_inside(options: FileOptions, places: Places, listing: FileListing) -> None:
-    """Refuse an archive that the source would list again. Raises ConfigError."""
-    if not isinstance(options.after_commit, ArchiveTo):
-        return
-    archive = places.localised(options.after_commit.archive).rstrip("/")
-    if (pattern := listing.reaches(archive)) is not None:
-        raise ConfigError(
-            f"the archive {archive!r} lies inside {pattern.text!r}, which would read it again",
-            where="after_commit.archive",
-            hint="archive to a folder outside the source",
-        )
