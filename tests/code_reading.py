@@ -30,6 +30,7 @@ RANKS = {
         "watermark",
         "progress",
         "waking",
+        "notifying",
         "project",
     ),
     4: ("checkpoint", "formats", "state"),
