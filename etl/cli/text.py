@@ -11,24 +11,36 @@ from typing import Any
 
 import typer
 
-from etl import secrets
+from etl.secrets import mask
 
 _WIDTH = 120
 _LEAST_COLUMN = 8
 _MOST_COLUMN = 40
 _GAP = "  "
 
-escaped = secrets.escaped
-
 
 def say(text: str = "", *, to_error: bool = False) -> None:
     """Print a line, secrets masked."""
-    typer.echo(secrets.mask(text).encode("utf-8", "backslashreplace").decode(), err=to_error)
+    typer.echo(mask(text).encode("utf-8", "backslashreplace").decode(), err=to_error)
 
 
 def say_json(value: Any, *, is_line: bool = False) -> None:  # noqa: ANN401  any plain value
     """Print one JSON document; as one line for a stream of them."""
     say(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2, default=str))
+
+
+def escaped(text: str, keep: str = "") -> str:
+    r"""Return ``text`` with control characters spelt out, so that it cannot move the cursor or forge a line.
+
+    >>> escaped("a\x1b[31m\nb")
+    'a\\x1b[31m\\nb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape", "backslashreplace").decode()
+        for char in text
+    )
 
 
 def count(number: int | None) -> str:
