@@ -12,7 +12,7 @@ from etl.service.contract import Phase
 if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.service.contract import Served
-    from etl.service.tally import Tally
+    from etl.service.counting import Count
     from etl.service.watch import Seen
 
 Figure: TypeAlias = "tuple[str, str, Callable[[Any], float | None]]"
@@ -46,7 +46,7 @@ def service_gauges(served: Sequence[Served]) -> Iterator[Any]:
         yield _family(figure, {each.name: each for each in served})
 
 
-def gauges_of(seen: Mapping[str, Seen], tallies: Mapping[str, Tally], seam: Seam) -> Iterator[Any]:
+def gauges_of(seen: Mapping[str, Seen], counts: Mapping[str, Count], seam: Seam) -> Iterator[Any]:
     """Yield how far each pipeline has come: from its newest batch, and from the newest look at its sources."""
     now, now_s = seam.now().timestamp(), seam.monotonic()
     of_batches: tuple[Figure, ...] = (
@@ -61,7 +61,7 @@ def gauges_of(seen: Mapping[str, Seen], tallies: Mapping[str, Tally], seam: Seam
     statuses = {name: known.status for name, known in seen.items() if known.status is not None}
     for figure in _OF_LOOKS:
         yield _family(figure, statuses)
-    succeeded = {name: _succeeded_at(known, tallies.get(name)) for name, known in seen.items()}
+    succeeded = {name: _succeeded_at(known, counts.get(name)) for name, known in seen.items()}
     text = "When a run ended well; before the first of this process, the newest commit."
     yield _family(("etl_last_success_timestamp_seconds", text, _timestamp), succeeded)
     yield from _state(seen)
@@ -104,5 +104,5 @@ def _since(now: float, then: float | None) -> float | None:
     return None if then is None else now - then
 
 
-def _succeeded_at(known: Seen, tally: Tally | None) -> datetime | None:
-    return known.committed_at if tally is None or tally.succeeded_at is None else tally.succeeded_at
+def _succeeded_at(known: Seen, count: Count | None) -> datetime | None:
+    return known.committed_at if count is None or count.succeeded_at is None else count.succeeded_at

@@ -4,46 +4,46 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.service.counting import Count, Counts
 from etl.service.gauges import gauges_of, service_gauges
-from etl.service.tally import Tallies, Tally
 from etl.service.watch import join_watch, leave_watch
 
 if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.service.attendants import Premises
     from etl.service.contract import Fleet, Served
+    from etl.service.outbox import Traffic
     from etl.service.watch import Watch
 
 PATH = "/metrics"
-_PLAIN: dict[str, tuple[str, Callable[[Tally], float]]] = {
-    "etl_batches": ("Committed batches.", lambda tally: tally.batches),
-    "etl_bytes_read": ("Bytes of input of committed batches.", lambda tally: tally.bytes_read),
-    "etl_failures": ("Runs that failed.", lambda tally: tally.failures),
+_PLAIN: dict[str, tuple[str, Callable[[Count], float]]] = {
+    "etl_batches": ("Committed batches.", lambda count: count.batches),
+    "etl_bytes_read": ("Bytes of input of committed batches.", lambda count: count.bytes_read),
+    "etl_failures": ("Runs that failed.", lambda count: count.failures),
 }
 """What has one figure for each pipeline: its text, and where the figure is."""
 
 
 @dataclass(eq=False)
 class Metrics:
-    """Everything that is measured of a service. ``further`` are figures of other attendants, by metric name."""
+    """Everything that is measured of a service."""
 
     fleet: Fleet
     watch: Watch
     seam: Seam
-    further: list[Callable[[], Iterator[Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin to count."""
         from prometheus_client import CollectorRegistry, ProcessCollector
 
-        self._tallies = Tallies()
+        self._counts = Counts()
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
-        self._leave = self.fleet.listen(self._tallies.hear)
+        self._leave = self.fleet.listen(self._counts.hear)
 
     def exposition(self) -> tuple[bytes, str]:
         """Return the figures in Prometheus' text format, and its content type."""
@@ -65,19 +65,18 @@ class Metrics:
         build.add_metric((__version__, platform.python_version()), 1)
         yield build
         served = self.fleet.served()
-        tallies = self._tallies.now()
-        yield from counts_of(served, {each.name: tallies.get(each.name, Tally()) for each in served})
+        counts = self._counts.now()
+        yield from counts_of(served, {each.name: counts.get(each.name, Count()) for each in served})
         yield from service_gauges(served)
-        yield from gauges_of(self.watch.seen(), tallies, self.seam)
-        for figures in self.further:
-            yield from figures()
+        yield from gauges_of(self.watch.seen(), counts, self.seam)
+        yield from _traffic(self.watch.traffic())
 
     def close(self) -> None:
         """Count no more."""
         self._leave()
 
 
-def counts_of(served: Sequence[Served], tallies: Mapping[str, Tally]) -> Iterator[Any]:
+def counts_of(served: Sequence[Served], counts: Mapping[str, Count]) -> Iterator[Any]:
     """Yield what is counted from the start of the process on."""
     from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
@@ -87,16 +86,16 @@ def counts_of(served: Sequence[Served], tallies: Mapping[str, Tally]) -> Iterato
     took = HistogramMetricFamily(
         "etl_batch_duration_seconds", "How long steps of batches took.", labels=("pipeline", "step")
     )
-    for name, tally in tallies.items():
-        for fate, count in sorted(tally.rows.items()):
-            rows.add_metric((name, fate), count)
-        for step, durations in tally.durations.items():
+    for name, count in counts.items():
+        for fate, number in sorted(count.rows.items()):
+            rows.add_metric((name, fate), number)
+        for step, durations in count.durations.items():
             took.add_metric((name, step), durations.upto(), durations.sum_s)
     yield from (rows, took)
     for metric, (text, figure) in _PLAIN.items():
         family = CounterMetricFamily(metric, text, labels=("pipeline",))
-        for name, tally in tallies.items():
-            family.add_metric((name,), figure(tally))
+        for name, count in counts.items():
+            family.add_metric((name,), figure(count))
         yield family
     missed = CounterMetricFamily(
         "etl_missed_ticks", "Ticks that came while the pipeline could not run.", labels=("pipeline",)
@@ -104,6 +103,21 @@ def counts_of(served: Sequence[Served], tallies: Mapping[str, Tally]) -> Iterato
     for each in served:
         missed.add_metric((each.name,), each.missed)
     yield missed
+
+
+def _traffic(traffic: Sequence[Traffic]) -> Iterator[Any]:
+    """Yield what was sent to others, and what could not be."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    labels = ("outbox",)
+    sent = CounterMetricFamily("etl_messages_sent", "Messages and events that were delivered.", labels=labels)
+    dropped = CounterMetricFamily("etl_messages_dropped", "Messages and events that never will be.", labels=labels)
+    waiting = GaugeMetricFamily("etl_messages_waiting", "Messages and events not delivered yet.", labels=labels)
+    for each in traffic:
+        sent.add_metric((each.name,), each.sent)
+        dropped.add_metric((each.name,), each.dropped)
+        waiting.add_metric((each.name,), each.waiting)
+    yield from (sent, dropped, waiting)
 
 
 _measured: dict[int, Metrics] = {}

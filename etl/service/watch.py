@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.service.attendants import Premises
     from etl.service.contract import Fleet, Happening
+    from etl.service.outbox import Traffic
 
 ROUND_S = 15.0
 """How long a round of looks at all pipelines takes at least."""
@@ -63,6 +64,7 @@ class Watch:
         self._thread = threading.Thread(target=self._go_round, name="etl-watch", daemon=True)
         self._leave = fleet.listen(self.hear)
         self.users = 0
+        self.outboxes: list[Callable[[], Traffic]] = []
 
     def start(self) -> None:
         """Begin to look."""
@@ -79,6 +81,10 @@ class Watch:
         """Return what is known of each pipeline that is served."""
         with self._lock:
             return {each.name: self._known(each.name) for each in self._fleet.served()}
+
+    def traffic(self) -> list[Traffic]:
+        """Return how it goes with everything that is sent to others."""
+        return [traffic() for traffic in self.outboxes]
 
     def hear(self, happening: Happening) -> None:
         """Take note of a batch."""

@@ -96,7 +96,7 @@ def test_a_promise_is_read_and_is_no_part_of_the_definition(write: Write, tmp_pa
     path.write_text(f"{ORDERS}sla: {{max_age: 15m, max_quarantined: 0.05}}\n")
     spec = load(tmp_path)[1][0]
 
-    assert spec.sla == SlaOptions(max_age="15m", max_quarantined=0.05)
+    assert spec.sla == SlaOptions.model_validate({"max_age": "15m", "max_quarantined": 0.05})
     assert (spec.sla.max_age, spec.sla.of) == (900.0, "commit")
     assert definition_hash(spec, project) == before
 

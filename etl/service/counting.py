@@ -40,7 +40,7 @@ class Durations:
 
 
 @dataclass(slots=True)
-class Tally:
+class Count:
     """What one pipeline did. ``succeeded_at`` is when a run of it ended well, None where none did yet."""
 
     rows: Counter[str] = field(default_factory=Counter)
@@ -59,28 +59,28 @@ class Tally:
             self.durations.setdefault(step, Durations()).add(took_s)
 
 
-class Tallies:
-    """The tallies of all pipelines, by name."""
+class Counts:
+    """The counts of all pipelines, by name."""
 
     def __init__(self) -> None:
-        self._tallies: dict[str, Tally] = {}
+        self._counts: dict[str, Count] = {}
         self._lock = threading.Lock()
 
     def hear(self, happening: Happening) -> None:
         """Count what happened."""
         with self._lock:
             if happening.kind == "removed":
-                self._tallies.pop(happening.pipeline, None)
+                self._counts.pop(happening.pipeline, None)
                 return
-            tally = self._tallies.setdefault(happening.pipeline, Tally())
+            count = self._counts.setdefault(happening.pipeline, Count())
             if happening.result is not None:
-                tally.take(happening.result)
+                count.take(happening.result)
             elif happening.kind == "failed":
-                tally.failures += 1
+                count.failures += 1
             elif happening.kind == "ended":
-                tally.succeeded_at = happening.at
+                count.succeeded_at = happening.at
 
-    def now(self) -> Mapping[str, Tally]:
+    def now(self) -> Mapping[str, Count]:
         """Return them as they are."""
         with self._lock:
-            return deepcopy(self._tallies)
+            return deepcopy(self._counts)
