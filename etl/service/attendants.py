@@ -56,7 +56,11 @@ class Post:
     extra: str = ""
 
 
-ATTENDANTS: tuple[Post, ...] = (Post("log", "etl.service.console"),)
+ATTENDANTS: tuple[Post, ...] = (
+    Post("log", "etl.service.console"),
+    Post("metrics", "etl.service.metrics", "web"),
+    Post("alerts", "etl.service.alerts"),
+)
 """In the order in which they are started."""
 
 
