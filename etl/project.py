@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.model import ReadLimit
+from etl.notifying import Receiver
 
 _WORD = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _ID = re.compile(_WORD)
@@ -26,7 +27,7 @@ class Project:
     """``etl.yml`` resolved for one profile. ``folder`` and ``lake`` are absolute.
 
     ``storage_options`` are by URL scheme and may hold secrets; ``limit`` is what a batch takes unless its pipeline says
-    otherwise.
+    otherwise. ``receivers`` are told when something goes wrong.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Project:
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     limit: ReadLimit = DEFAULT_LIMIT
     profile: str | None = None
+    receivers: tuple[Receiver, ...] = ()
 
     def url(self, path: str) -> str:
         """Return ``path`` whole: a URL as it is, a local path absolute, starting from the project folder."""

@@ -30,6 +30,8 @@ RANKS = {
         "watermark",
         "progress",
         "waking",
+        "serve_options",
+        "notifying",
         "project",
     ),
     4: ("checkpoint", "formats", "state"),
@@ -85,8 +87,9 @@ RANK_OF = {name: rank for rank, names in RANKS.items() for name in names}
 ORDER = {name: (rank, place) for rank, names in RANKS.items() for place, name in enumerate(names)}
 
 HEAVY = (
-    *("adbc_driver_manager", "datasketches", "deltalake", "duckdb", "fastavro", "fsspec", "numpy", "openpyxl"),
-    *("polars", "pyarrow", "s3fs", "sqlalchemy", "sqlglot"),
+    *("adbc_driver_manager", "apprise", "datasketches", "deltalake", "duckdb", "fastavro", "fsspec", "numpy"),
+    *("openlineage", "openpyxl", "opentelemetry", "polars", "prometheus_client", "pyarrow", "s3fs", "sqlalchemy"),
+    *("sqlglot",),
 )
 """Libraries that are imported inside the functions that need them."""
 

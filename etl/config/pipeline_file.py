@@ -43,6 +43,8 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
     quarantine = fixed.quarantine if fixed is not None else QuarantineOptions()
     sink = _sink(document, content.get("sink"), quarantine, project)
     _check_expectations(document, () if fixed is None else fixed.expect)
+    if fixed is not None and fixed.sla.of == "data" and not _has_watermark(sources, transforms):
+        document.fault(("sla", "of"), "`of: data` goes by the watermark; add a watermark transform, or say commit")
     if sink is not None:
         _check_provenance(document, sources, sink.options)
     several = content.get("sources")
@@ -65,6 +67,7 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
         joins=joins,
         expect=tuple(fixed.expect),
         quarantine=fixed.quarantine,
+        sla=fixed.sla,
         trials=trials,
         document=document,
     )
@@ -90,6 +93,11 @@ def _check_expectations(document: Document, expected: Sequence[ExpectationOption
     for place, name in enumerate(names):
         if name in names[:place]:
             document.fault(("expect", place, "name"), f"'{name}' is the name of expectation {names.index(name)} too")
+
+
+def _has_watermark(sources: Sequence[SourceSpec], transforms: Sequence[TransformSpec]) -> bool:
+    steps = [*transforms, *(step for source in sources for step in source.transforms)]
+    return any(step.key == "watermark" for step in steps)
 
 
 def _check_provenance(document: Document, sources: Sequence[SourceSpec], sink: Options) -> None:

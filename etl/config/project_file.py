@@ -9,6 +9,7 @@ from etl.config.faults import ConfigFaults, Location, nearest, shown
 from etl.config.interpolation import Surroundings, interpolate
 from etl.config.specification import ProfileFile, ProjectFile
 from etl.config.yaml_reader import Document, read_yaml
+from etl.notifying import ReceiverOptions, receiver_of
 from etl.project import DEFAULT_LIMIT, Project, absolute
 from etl.secrets import is_secret_name, register_secret
 
@@ -26,6 +27,8 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
     _register_secrets(document.data)
     settled = {key: value for key, value in document.data.items() if key != "profiles"}
     settings = validate(ProjectFile, settled, Place(document))
+    if settings is not None:
+        _check_receivers(document, settings.alerts)
     if document.faults or settings is None:
         raise ConfigFaults(document.faults)
     return Project(
@@ -35,12 +38,20 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
         memory_bytes=settings.memory,
         limit=settings.defaults.batch.limit(DEFAULT_LIMIT),
         profile=profile,
+        receivers=tuple(receiver_of(each) for each in settings.alerts),
     )
 
 
 def _given(options: dict[str, str]) -> dict[str, str]:
     """Return the options that are not empty: ``${S3_ENDPOINT:-}`` is how an option is left out."""
     return {name: value for name, value in options.items() if value}
+
+
+def _check_receivers(document: Document, receivers: list[ReceiverOptions]) -> None:
+    names = [each.name for each in receivers]
+    for place, name in enumerate(names):
+        if name in names[:place]:
+            document.fault(("alerts", place, "name"), f"'{name}' is the name of receiver {names.index(name)} too")
 
 
 def _check_profiles(document: Document) -> None:
@@ -87,7 +98,11 @@ def _merged(document: Document, under: Any, over: Any, origin: Location, locatio
 
 
 def _register_secrets(settings: dict[str, Any]) -> None:
-    """Hide storage options whose name says that they are secret, also where the value stands in the file."""
+    """Hide storage options whose name says that they are secret, and URLs of receivers, wherever they are written."""
+    alerts = settings.get("alerts")
+    for entry in alerts if isinstance(alerts, list) else ():
+        if isinstance(entry, dict) and isinstance(url := entry.get("url"), str) and "${" not in url:
+            register_secret(url)
     storage = settings.get("storage")
     for options in storage.values() if isinstance(storage, dict) else ():
         for name, value in options.items() if isinstance(options, dict) else ():

@@ -12,6 +12,7 @@ from etl.config.faults import Location
 from etl.config.trials import Trial, TrialOptions
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
+from etl.notifying import ReceiverOptions
 from etl.options import DurationS, Options, SizeBytes
 from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
@@ -71,6 +72,7 @@ class ProfileFile(Options):
     storage: Storage = Field(default_factory=dict)
     defaults: DefaultsOptions = Field(default_factory=DefaultsOptions)
     memory: SizeBytes = DEFAULT_MEMORY_BYTES
+    alerts: list[ReceiverOptions] = Field(default_factory=list, description="who is told when something goes wrong")
 
 
 class ProjectFile(ProfileFile):
@@ -86,6 +88,14 @@ class QuarantineOptions(Options):
     table: str | None = Field(default=None, description="default: the sink's table with __quarantine behind its name")
     max_fraction: float | None = Field(default=None, ge=0, le=1, description="of the rows; beyond, the batch fails")
     raw: bool = Field(default=True, description="keep what a rejected row was; without it, it cannot be sent again")
+
+
+class SlaOptions(Options):
+    """What a pipeline promises; ``etl serve`` alerts where it is not kept."""
+
+    max_age: DurationS | None = Field(default=None, description="how old the newest commit, or data, may be")
+    of: Literal["commit", "data"] = Field(default="commit", description="data: the watermark instead of the commit")
+    max_quarantined: float | None = Field(default=None, ge=0, le=1, description="of the rows of a batch")
 
 
 class PipelineFile(Options):
@@ -106,6 +116,7 @@ class PipelineFile(Options):
     trigger: TriggerName = "available_now"
     expect: list[ExpectationOptions] = Field(default_factory=list)
     quarantine: QuarantineOptions = Field(default_factory=QuarantineOptions)
+    sla: SlaOptions = Field(default_factory=SlaOptions)
     tests: list[TrialOptions] = Field(default_factory=list)
 
 
@@ -228,6 +239,7 @@ class PipelineSpec:
     joins: tuple[tuple[Location, str], ...] = ()
     expect: tuple[ExpectationOptions, ...] = ()
     quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)
+    sla: SlaOptions = field(default_factory=SlaOptions)
     trials: tuple[Trial, ...] = ()
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
 
