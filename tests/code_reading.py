@@ -30,6 +30,7 @@ RANKS = {
         "watermark",
         "progress",
         "waking",
+        "serve_options",
         "project",
     ),
     4: ("checkpoint", "formats", "state"),

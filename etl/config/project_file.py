@@ -28,6 +28,7 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
     settings = validate(ProjectFile, settled, Place(document))
     if document.faults or settings is None:
         raise ConfigFaults(document.faults)
+    register_secret(settings.serve.token or "")
     return Project(
         folder=surroundings.folder,
         lake=absolute(surroundings.folder, settings.lake),
@@ -35,6 +36,7 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
         memory_bytes=settings.memory,
         limit=settings.defaults.batch.limit(DEFAULT_LIMIT),
         profile=profile,
+        serve=settings.serve,
     )
 
 

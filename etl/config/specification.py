@@ -15,6 +15,7 @@ from etl.model import ReadLimit, Schema
 from etl.options import DurationS, Options, SizeBytes
 from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
+from etl.serve_options import ServeOptions
 from etl.transforms.expectations import ExpectationOptions
 
 TriggerName: TypeAlias = Literal["available_now", "once", "continuous"]
@@ -71,6 +72,7 @@ class ProfileFile(Options):
     storage: Storage = Field(default_factory=dict)
     defaults: DefaultsOptions = Field(default_factory=DefaultsOptions)
     memory: SizeBytes = DEFAULT_MEMORY_BYTES
+    serve: ServeOptions = Field(default_factory=ServeOptions)
 
 
 class ProjectFile(ProfileFile):

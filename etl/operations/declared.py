@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from etl.config.loader import load_pipelines
-from etl.errors import EtlError
+from etl.errors import ConfigError, EtlError
 from etl.operations.editing import stamps_of_project
+from etl.operations.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from etl.config.specification import PipelineSpec
     from etl.operations.editing import Stamps
-    from etl.operations.workspace import Workspace
+
 
 class Declared:
     """The pipelines of a project by name. A file that became faulty leaves what was read of it before."""
@@ -34,6 +36,11 @@ class Declared:
                 self._seen = seen
             return {name: self._specs[name] for name in names if name in self._specs}
 
+    def known(self, names: Sequence[str]) -> Mapping[str, PipelineSpec]:
+        """Return those of the named pipelines that were read already."""
+        with self._lock:
+            return {name: self._specs[name] for name in names if name in self._specs}
+
     def _read(self, names: Sequence[str]) -> None:
         try:
             found = load_pipelines(self._workspace.project, names)
@@ -46,3 +53,20 @@ class Declared:
             return load_pipelines(self._workspace.project, [name])
         except EtlError:
             return []
+
+
+@dataclass(frozen=True)
+class DeclaredWorkspace(Workspace):
+    """A project whose files are not read again for every question; for looking only."""
+
+    declared: Declared | None = None
+
+    def specs(self, names: Sequence[str] | None = None) -> list[PipelineSpec]:
+        """Return the named pipelines as they were read. Raises ConfigError for one that is faulty or not there."""
+        if names is None or self.declared is None:
+            return super().specs(names)
+        found = self.declared.known(names)
+        lacking = next((name for name in names if name not in found), None)
+        if lacking is not None:
+            raise ConfigError("its file is faulty, or gone", where=lacking, hint="etl validate")
+        return list(found.values())

@@ -56,7 +56,10 @@ class Post:
     extra: str = ""
 
 
-ATTENDANTS: tuple[Post, ...] = (Post("log", "etl.service.console"),)
+ATTENDANTS: tuple[Post, ...] = (
+    Post("log", "etl.service.console"),
+    Post("status page", "etl.service.web.attendant", "web"),
+)
 """In the order in which they are started."""
 
 

@@ -12,8 +12,8 @@ from etl.errors import ConfigError
 from etl.secrets import register_secret
 
 if TYPE_CHECKING:
-    from etl.project import Serving
     from etl.seam import Seam
+    from etl.serve_options import ServeOptions
 
 ROOT = "/ui"
 SIGN_IN = f"{ROOT}/sign-in"
@@ -69,22 +69,22 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def access_to(serving: Serving, seam: Seam, port: int) -> Access:
+def access_to(options: ServeOptions, seam: Seam, port: int) -> Access:
     """Return who may ask what listens on ``port``. Raises ConfigError beyond loopback without a token."""
-    refuse_open(serving)
-    token = serving.token if serving.token is not None else seam.new_id() + seam.new_id()
+    refuse_open(options)
+    token = options.token if options.token is not None else seam.new_id() + seam.new_id()
     register_secret(token)
-    names = {*_LOOPBACK} | ({serving.host} - {*_EVERYWHERE})
+    names = {*_LOOPBACK} | ({options.host} - {*_EVERYWHERE})
     own = {f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names}
-    hosts = {f"{name}:{port}" for name in own} | (own if port == _PLAIN_HTTP else set()) | set(serving.hosts)
-    return Access(token, frozenset(host.lower() for host in hosts), port, serving.may_act)
+    hosts = {f"{name}:{port}" for name in own} | (own if port == _PLAIN_HTTP else set()) | set(options.hosts)
+    return Access(token, frozenset(host.lower() for host in hosts), port, options.actions)
 
 
-def refuse_open(serving: Serving) -> None:
+def refuse_open(options: ServeOptions) -> None:
     """Refuse to listen beyond this machine without a token of the operator's own. Raises ConfigError."""
-    if serving.token is None and not is_loopback(serving.host):
+    if options.token is None and not is_loopback(options.host):
         raise ConfigError(
-            f"'{serving.host}' is reached from other machines, and no token is set",
+            f"'{options.host}' is reached from other machines, and no token is set",
             where="serve.host",
             hint='set one in etl.yml: serve: {token: "${secret:page_token}"}, or leave host at 127.0.0.1',
         )

@@ -19,6 +19,7 @@ BODY_WAIT_S = 10.0
 OPEN = frozenset({("GET", SIGN_IN), ("POST", SIGN_IN), ("GET", f"{ROOT}/static/page.css")})
 """What is answered without a token, by method and exact path: the way in, and what it looks like."""
 
+_UNKNOWN = 401
 _METHODS = ("GET", "HEAD", "POST")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -87,15 +88,17 @@ class Guard:
             _LOG.error("%s %s: %s: %s", scope["method"], ascii(scope["path"]), type(exc).__name__, ascii(str(exc)))
             if is_begun:
                 raise
-            await self._refuse(Refusal(500, "internal error; the log of the service has the cause"), scope, receive, send)
+            await self._refuse(
+                Refusal(500, "internal error; the log of the service has the cause"), scope, receive, send
+            )
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         from starlette.responses import PlainTextResponse
 
-        is_person = refusal.status == 401 and scope["method"] == "GET" and "text/html" in _header(scope, b"accept")
+        is_person = refusal.status == _UNKNOWN and scope["method"] == "GET" and "text/html" in _header(scope, b"accept")
         answer = self._ask() if is_person else PlainTextResponse(f"{refusal.reason}\n", refusal.status)
         answer.headers["connection"] = "close"  # what is left of its body is not read
-        if refusal.status == 401:
+        if refusal.status == _UNKNOWN:
             answer.headers["www-authenticate"] = "Bearer"
         await answer(scope, receive, send)
 
@@ -127,7 +130,7 @@ def _foreign(scope: MutableMapping[str, Any], access: Access) -> Refusal | None:
 def _unknown(scope: MutableMapping[str, Any], access: Access) -> Refusal | None:
     if (scope["method"], scope["path"]) in OPEN or _is_known(scope, access):
         return None
-    return Refusal(401, "no token, or a wrong one; etl serve prints the address that has it")
+    return Refusal(_UNKNOWN, "no token, or a wrong one; etl serve prints the address that has it")
 
 
 def _is_known(scope: MutableMapping[str, Any], access: Access) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.config.wiring import wire
 from etl.errors import ConfigError, EtlError
-from etl.operations.declared import Declared
+from etl.operations.declared import Declared, DeclaredWorkspace
 from etl.operations.failures import read_failure
 from etl.operations.looking import Onlooker
 from etl.operations.recent import Position, Recent, position_of
@@ -17,7 +17,6 @@ from etl.service.web.charts import spark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from etl.checkpoint.commit_log import CommitEntry
     from etl.config.specification import PipelineSpec
@@ -108,6 +107,11 @@ class Reading:
         """Return what the files of the pipelines declare, by name."""
         return self._specs()
 
+    def workspace(self) -> Workspace:
+        """Return the project for looking: its files are not read again for every question."""
+        self._specs()
+        return DeclaredWorkspace(self._workspace.folder, self._workspace.profile, self._declared)
+
     def spec(self, name: str) -> PipelineSpec:
         """Return one. Raises ConfigError where its file is faulty."""
         found = self._specs().get(name)
@@ -187,10 +191,3 @@ class Reading:
 
 def _shown(status: Status) -> tuple[object, ...]:
     return status.lag_files, status.lag_bytes, status.note, status.state
-
-
-def newest_at(glance: Glance) -> datetime | None:
-    """Return when the newest batch was committed."""
-    from etl.service.web.text import parsed
-
-    return None if glance.newest is None else parsed(glance.newest.committed_at)

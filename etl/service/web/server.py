@@ -91,10 +91,10 @@ def _impatient() -> type[asyncio.Protocol]:
             """Go on; the time runs until the headers are whole."""
             super().data_received(data)
             is_asked = self.cycle is not None and not self.cycle.response_complete
-            if is_asked and self._sending is not None:
-                self._sending.cancel()
+            if is_asked:
+                _cancel(self._sending)
                 self._sending = None
-            elif not is_asked and self._sending is None:
+            elif self._sending is None:
                 self._sending = self.loop.call_later(HEADER_WAIT_S, self.transport.abort)
 
         def pause_writing(self) -> None:
@@ -105,14 +105,17 @@ def _impatient() -> type[asyncio.Protocol]:
         def resume_writing(self) -> None:
             """Go on."""
             super().resume_writing()
-            if self._reading is not None:
-                self._reading.cancel()
+            _cancel(self._reading)
 
         def connection_lost(self, exc: Exception | None) -> None:
             """Forget the clocks."""
-            for timer in (self._sending, self._reading):
-                if timer is not None:
-                    timer.cancel()
+            _cancel(self._sending)
+            _cancel(self._reading)
             super().connection_lost(exc)
 
     return Impatient
+
+
+def _cancel(timer: asyncio.TimerHandle | None) -> None:
+    if timer is not None:
+        timer.cancel()

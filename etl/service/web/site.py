@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import ConfigError
 from etl.service.web.reading import Reading
 from etl.service.web.streams import Streams
-from etl.service.web.text import environment
+from etl.service.web.text import environment, since
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -65,10 +65,12 @@ class Site:
         """Return a page."""
         from starlette.responses import HTMLResponse
 
+        now = self.seam.now()
         shared = {
             "project": self.workspace.project.folder.name,
             "may_act": self.access.may_act,
-            "now": self.seam.now(),
+            "now": now,
+            "since": lambda text: since(text, now),
             "notice": None,
             "pipeline": None,
         }

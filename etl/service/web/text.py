@@ -87,10 +87,10 @@ def duration(seconds: float | None) -> str:
     """Return a length of time in its largest fitting unit.
 
     >>> duration(0.0123), duration(4.21), duration(75), duration(7300), duration(200_000), duration(None)
-    ('12 ms', '4.2 s', '1 min', '2 h', '2 d', '–')
+    ('12 ms', '4.2 s', '1 min', '2 h', '2 d', '-')
     """
     if seconds is None:
-        return "–"
+        return "-"
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < _MINUTE:
@@ -101,14 +101,26 @@ def duration(seconds: float | None) -> str:
     return f"{seconds / _DAY:.0f} d"
 
 
+def since(text: str, now: datetime) -> str:
+    """Return how long ago a moment was, or how soon it is; nothing for what is no moment."""
+    at = parsed(text)
+    if at is None:
+        return ""
+    seconds = (now - at).total_seconds()
+    if abs(seconds) < 2:  # noqa: PLR2004  now, for people
+        return "now"
+    told = duration(float(int(abs(seconds)))).replace(".0 ", " ")
+    return f"{told} ago" if seconds > 0 else f"in {told}"
+
+
 def short_count(number: float | None) -> str:
     """Return a figure that fits four places.
 
     >>> short_count(950), short_count(12_345), short_count(3_400_000), short_count(None)
-    ('950', '12.3k', '3.4M', '–')
+    ('950', '12.3k', '3.4M', '-')
     """
     if number is None:
-        return "–"
+        return "-"
     for unit, size_of in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if abs(number) >= size_of:
             return f"{number / size_of:.1f}{unit}"
