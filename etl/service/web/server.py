@@ -90,7 +90,8 @@ def _impatient() -> type[asyncio.Protocol]:
         def data_received(self, data: bytes) -> None:
             """Go on; the time runs until the headers are whole."""
             super().data_received(data)
-            is_asked = self.cycle is not None and not self.cycle.response_complete
+            cycle: Any = self.cycle  # None until the first request is whole
+            is_asked = cycle is not None and not cycle.response_complete
             if is_asked:
                 _cancel(self._sending)
                 self._sending = None
