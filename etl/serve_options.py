@@ -21,3 +21,10 @@ class ServeOptions(Options):
         default=8, description="how often a pipeline that fails is tried again in a row, until it is paused"
     )
     grace: DurationS = Field(default=20.0, description="how long batches under way may take when the service is ended")
+    token: Annotated[str, Field(min_length=16)] | None = Field(
+        default=None, repr=False, description="default: a random one for each start, on loopback alone"
+    )
+    hosts: list[Annotated[str, Field(pattern=r"^[A-Za-z0-9.\-\[\]:]+$")]] = Field(
+        default_factory=list, description="further values of the Host header, as a proxy sends them"
+    )
+    actions: bool = Field(default=False, description="let the page run, pause, rewind, replay and discard")

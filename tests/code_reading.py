@@ -9,7 +9,7 @@ from functools import cached_property
 
 RANKS = {
     1: ("errors",),
-    2: ("model", "seam", "secrets"),
+    2: ("model", "seam", "secrets", "readable"),
     3: (
         "rejects",
         "balance",
@@ -87,9 +87,9 @@ RANK_OF = {name: rank for rank, names in RANKS.items() for name in names}
 ORDER = {name: (rank, place) for rank, names in RANKS.items() for place, name in enumerate(names)}
 
 HEAVY = (
-    *("adbc_driver_manager", "apprise", "datasketches", "deltalake", "duckdb", "fastavro", "fsspec", "numpy"),
-    *("openlineage", "openpyxl", "opentelemetry", "polars", "prometheus_client", "pyarrow", "s3fs", "sqlalchemy"),
-    *("sqlglot",),
+    *("adbc_driver_manager", "apprise", "datasketches", "deltalake", "duckdb", "fastavro", "fsspec", "jinja2"),
+    *("numpy", "openlineage", "openpyxl", "opentelemetry", "polars", "prometheus_client", "pyarrow", "s3fs"),
+    *("sqlalchemy", "sqlglot", "starlette", "uvicorn"),
 )
 """Libraries that are imported inside the functions that need them."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ORDER = [
-    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query"),
+    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "report", "trace", "query"),
     *("state", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
 ]
 

@@ -11,7 +11,22 @@ from typing import Any
 
 import typer
 
+from etl.readable import count, counted, escaped, moment, size
 from etl.secrets import mask
+
+__all__ = [
+    "columns_that_fit",
+    "count",
+    "counted",
+    "escaped",
+    "moment",
+    "say",
+    "say_json",
+    "size",
+    "table",
+    "width",
+    "wrapped",
+]
 
 _WIDTH = 120
 _LEAST_COLUMN = 8
@@ -27,64 +42,6 @@ def say(text: str = "", *, to_error: bool = False) -> None:
 def say_json(value: Any, *, is_line: bool = False) -> None:  # noqa: ANN401  any plain value
     """Print one JSON document; as one line for a stream of them."""
     say(json.dumps(value, ensure_ascii=False, indent=None if is_line else 2, default=str))
-
-
-def escaped(text: str, keep: str = "") -> str:
-    r"""Return ``text`` with control characters spelt out, so that it cannot move the cursor or forge a line.
-
-    >>> escaped("a\x1b[31m\nb")
-    'a\\x1b[31m\\nb'
-    """
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char in keep else char.encode("unicode_escape", "backslashreplace").decode()
-        for char in text
-    )
-
-
-def count(number: int | None) -> str:
-    """Return a figure with thousands separators, ``?`` for one that is not known.
-
-    >>> count(1234567), count(None)
-    ('1,234,567', '?')
-    """
-    return "?" if number is None else f"{number:,}"
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a figure with its noun.
-
-    >>> counted(1, "file"), counted(2000, "batch")
-    ('1 file', '2,000 batches')
-    """
-    ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
-    return f"{number:,} {noun}{ending}"
-
-
-def size(size_bytes: int | None) -> str:
-    """Return bytes in a unit of powers of ten.
-
-    >>> size(999), size(181_213), size(None)
-    ('999 B', '181.2 KB', '?')
-    """
-    if size_bytes is None:
-        return "?"
-    amount = float(size_bytes)
-    for unit in ("B", "KB", "MB", "GB"):
-        if amount < 1000:  # noqa: PLR2004  a power of ten
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:,.1f} {unit}"
-        amount /= 1000
-    return f"{amount:,.1f} TB"
-
-
-def moment(text: str | None) -> str:
-    """Return an ISO moment to the second, in UTC as it is recorded.
-
-    >>> moment("2026-11-23T08:12:20.123456+00:00")
-    '2026-11-23 08:12:20'
-    """
-    return "" if text is None else text[:19].replace("T", " ")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[str] = ()) -> str:

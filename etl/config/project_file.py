@@ -31,6 +31,7 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
         _check_receivers(document, settings.alerts)
     if document.faults or settings is None:
         raise ConfigFaults(document.faults)
+    register_secret(settings.serve.token or "")
     return Project(
         folder=surroundings.folder,
         lake=absolute(surroundings.folder, settings.lake),
@@ -39,6 +40,7 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
         limit=settings.defaults.batch.limit(DEFAULT_LIMIT),
         profile=profile,
         receivers=tuple(receiver_of(each) for each in settings.alerts),
+        serve=settings.serve,
     )
 
 

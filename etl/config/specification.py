@@ -16,6 +16,7 @@ from etl.notifying import ReceiverOptions
 from etl.options import DurationS, Options, SizeBytes
 from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
+from etl.serve_options import ServeOptions
 from etl.transforms.expectations import ExpectationOptions
 
 TriggerName: TypeAlias = Literal["available_now", "once", "continuous"]
@@ -73,6 +74,7 @@ class ProfileFile(Options):
     defaults: DefaultsOptions = Field(default_factory=DefaultsOptions)
     memory: SizeBytes = DEFAULT_MEMORY_BYTES
     alerts: list[ReceiverOptions] = Field(default_factory=list, description="who is told when something goes wrong")
+    serve: ServeOptions = Field(default_factory=ServeOptions)
 
 
 class ProjectFile(ProfileFile):

@@ -11,7 +11,8 @@ def test_the_schema_of_both_files_is_plain_json() -> None:
 
 def test_the_project_schema_has_the_keys_of_the_project_file() -> None:
     project = json_schema()["project"]
-    assert sorted(project["properties"]) == ["alerts", "defaults", "lake", "memory", "profiles", "storage", "version"]
+    known = ["alerts", "defaults", "lake", "memory", "profiles", "serve", "storage", "version"]
+    assert sorted(project["properties"]) == known
     assert project["additionalProperties"] is False
 
 

@@ -1,0 +1,35 @@
+"""The command that writes what a pipeline did as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from etl.cli.names import PipelineName
+from etl.cli.session import app, session_of
+from etl.cli.text import escaped, say, size
+
+
+@app.command()
+def report(
+    context: typer.Context,
+    pipeline: PipelineName,
+    output: Annotated[Path | None, typer.Option(dir_okay=False, help="Default: PIPELINE.html, here.")] = None,
+) -> None:
+    """Write what a pipeline did as one HTML file: batches, rows by fate, durations, tables.
+
+    Example: etl report orders --output orders.html
+    """
+    from etl.errors import ConfigError
+    from etl.seam import Seam
+    from etl.service.web.report import report_of
+
+    target = Path(f"{pipeline}.html") if output is None else output
+    content = report_of(session_of(context).workspace(), pipeline, Seam()).encode()
+    try:
+        target.write_bytes(content)
+    except OSError as exc:
+        raise ConfigError(f"cannot be written: {exc.strerror or exc}", where=str(target)) from exc
+    say(f"{size(len(content))} written to {escaped(str(target))}", to_error=True)

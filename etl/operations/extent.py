@@ -1,0 +1,70 @@
+"""How large the tables of a pipeline are: version, files, rows and bytes, from their logs alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from etl.errors import SinkError
+from etl.storage import object_store_options, open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.config.specification import PipelineSpec
+    from etl.project import Project
+    from etl.seam import Seam
+
+_SMALL_BYTES = 32_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A table in its newest version. ``role`` is its block in the pipeline's file.
+
+    ``version`` is None where it does not exist yet. ``rows`` is None where not every file tells. ``small_files`` are
+    those below 32 MB: many of them are what compaction is for.
+    """
+
+    role: str
+    table: str
+    version: int | None = None
+    files: int = 0
+    rows: int | None = None
+    size_bytes: int = 0
+    small_files: int = 0
+    columns: Mapping[str, str] | None = None
+    partitioned_by: tuple[str, ...] = ()
+
+
+def extents_of(spec: PipelineSpec, project: Project, seam: Seam) -> list[Extent]:
+    """Return the tables that a pipeline writes. Raises SinkError for one that cannot be read."""
+    return [_extent(role, name, url, project, seam) for role, (name, url) in spec.tables.items()]
+
+
+def _extent(role: str, name: str, url: str, project: Project, seam: Seam) -> Extent:
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if not open_storage(url, seam, project.storage_options).list("_delta_log"):
+        return Extent(role, name)
+    options = object_store_options(url.partition("://")[0], project.options_for(url))
+    try:
+        table = DeltaTable(url, storage_options=options or None)
+        actions = pa.table(table.get_add_actions(flatten=True))
+    except (DeltaError, ValueError, OSError) as exc:
+        raise SinkError(f"cannot be read: {exc}", where=name) from exc
+    sizes = [int(each) for each in actions.column("size_bytes").to_pylist()]
+    rows = actions.column("num_records").to_pylist() if "num_records" in actions.column_names else [None]
+    return Extent(
+        role,
+        name,
+        table.version(),
+        len(sizes),
+        None if sizes and None in rows else sum(int(each or 0) for each in rows),
+        sum(sizes),
+        sum(1 for each in sizes if each < _SMALL_BYTES),
+        {column.name: str(column.type) for column in table.schema().fields},
+        tuple(table.metadata().partition_columns),
+    )

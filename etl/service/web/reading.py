@@ -1,0 +1,193 @@
+"""What the page knows of pipelines: the checkpoints' newest records, and lags that are asked for in the background."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING
+
+from etl.config.wiring import wire
+from etl.errors import ConfigError, EtlError
+from etl.operations.declared import Declared, DeclaredWorkspace
+from etl.operations.failures import read_failure
+from etl.operations.looking import Onlooker
+from etl.operations.recent import Position, Recent, position_of
+from etl.operations.status import status_of
+from etl.service.web.charts import spark
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from etl.checkpoint.commit_log import CommitEntry
+    from etl.config.specification import PipelineSpec
+    from etl.operations.failures import Failure
+    from etl.operations.status import Status
+    from etl.operations.workspace import Workspace
+    from etl.seam import Seam
+    from etl.service.contract import Fleet, Served
+    from etl.service.web.streams import Streams
+
+SPARK_BATCHES = 40
+LAG_KEPT_S = 15.0
+_WATCHED_S = 30.0
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A pipeline in the list of all: what the service says of it, its newest batch, and how far it is behind.
+
+    ``status`` is None until the source was asked the first time, ``looked_at`` tells when that was.
+    """
+
+    served: Served
+    spec: PipelineSpec | None
+    newest: CommitEntry | None
+    spark: str
+    failure: Failure | None
+    status: Status | None
+    trouble: str = ""
+
+    @property
+    def table(self) -> str:
+        """The table that it writes."""
+        return "" if self.spec is None else self.spec.sink.table
+
+    @property
+    def open_rows(self) -> int:
+        """How many rejected rows wait."""
+        side = None if self.newest is None else self.newest.sides.get("quarantine")
+        return 0 if side is None else side.open_rows or 0
+
+
+class Reading:
+    """The read model of the page. Every method may be called from any thread."""
+
+    def __init__(self, workspace: Workspace, fleet: Fleet, seam: Seam, streams: Streams) -> None:
+        self._workspace = workspace
+        self._fleet = fleet
+        self._seam = seam
+        self._streams = streams
+        self._declared = Declared(workspace)
+        self._lock = Lock()
+        self._recent: dict[str, Recent] = {}
+        self._sparks: dict[str, tuple[Position, str]] = {}
+        self._lags: dict[str, tuple[float, Position | None, Status]] = {}
+        self._positions: dict[str, Position | None] = {}
+        self._asked_at = float("-inf")
+        self._is_closed = Event()
+
+    def start(self) -> None:
+        """Begin to look for what changes, while somebody watches."""
+        Thread(target=self._watch, name="etl-page-watch", daemon=True).start()
+
+    def close(self) -> None:
+        """End that."""
+        self._is_closed.set()
+
+    def glances(self) -> list[Glance]:
+        """Return every pipeline of the service."""
+        self._asked_at = self._seam.monotonic()
+        specs = self._specs()
+        return [self._glance(served, specs) for served in self._fleet.served()]
+
+    def glance(self, name: str) -> Glance:
+        """Return one. Raises ConfigError for a name that is not served."""
+        self._asked_at = self._seam.monotonic()
+        return self._glance(self._fleet.find(name), self._specs())
+
+    def recent(self, name: str) -> Recent:
+        """Return the newest batches of a pipeline that is served."""
+        with self._lock:
+            if name not in self._recent:
+                self._recent[name] = Recent(self._workspace.project, name, Onlooker())
+            return self._recent[name]
+
+    def specs(self) -> Mapping[str, PipelineSpec]:
+        """Return what the files of the pipelines declare, by name."""
+        return self._specs()
+
+    def workspace(self) -> Workspace:
+        """Return the project for looking: its files are not read again for every question."""
+        self._specs()
+        return DeclaredWorkspace(self._workspace.folder, self._workspace.profile, self._declared)
+
+    def spec(self, name: str) -> PipelineSpec:
+        """Return one. Raises ConfigError where its file is faulty."""
+        found = self._specs().get(name)
+        if found is None:
+            raise ConfigError("its file is faulty: etl validate tells what is wrong", where=name)
+        return found
+
+    def _specs(self) -> Mapping[str, PipelineSpec]:
+        return self._declared.specs([served.name for served in self._fleet.served() if served.phase != "faulty"])
+
+    def _glance(self, served: Served, specs: Mapping[str, PipelineSpec]) -> Glance:
+        recent = self.recent(served.name)
+        spec = specs.get(served.name)
+        kept = self._lags.get(served.name)
+        status = None if kept is None else kept[2]
+        failure = read_failure(recent.folder)
+        try:
+            entries = recent.entries(1)
+            drawn = self._spark(served.name, recent)
+        except (EtlError, OSError) as exc:
+            return Glance(served, spec, None, "", failure, status, str(exc))
+        return Glance(served, spec, entries[0] if entries else None, drawn, failure, status)
+
+    def _spark(self, name: str, recent: Recent) -> str:
+        position = recent.position()
+        kept = self._sparks.get(name)
+        if kept is not None and kept[0] == position:
+            return kept[1]
+        entries = recent.entries(SPARK_BATCHES)
+        drawn = spark([entry.result.rows.get("read", 0) for entry in entries[::-1]], SPARK_BATCHES)
+        self._sparks[name] = (position, drawn)
+        return drawn
+
+    def _watch(self) -> None:
+        """Look, twice a second while pages are open, for batches that others committed, and ask for old lags."""
+        while not self._is_closed.wait(_LOOK_S):
+            is_watched = self._streams.count or self._seam.monotonic() - self._asked_at < _WATCHED_S
+            if not is_watched:
+                continue
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001, S112  a page that shows old lags is better than none
+                continue
+
+    def _look(self) -> None:
+        specs = self._specs()
+        for name in [served.name for served in self._fleet.served()]:
+            position = position_of(self.recent(name))
+            is_moved = self._positions.get(name) != position
+            if is_moved and name in self._positions:
+                self._streams.tell(name, "moved")
+            self._positions[name] = position
+            if name in specs and self._is_old(name, position):
+                self._ask(specs[name], position)
+            if self._is_closed.is_set():
+                return
+
+    def _is_old(self, name: str, position: Position | None) -> bool:
+        kept = self._lags.get(name)
+        if kept is None:
+            return True
+        age_s = self._seam.monotonic() - kept[0]
+        return age_s > LAG_KEPT_S or (kept[1] != position and age_s > 1)
+
+    def _ask(self, spec: PipelineSpec, position: Position | None) -> None:
+        """Ask the source of a pipeline how much waits. That may take its time, which no page waits for."""
+        seam = Onlooker()
+        before = self._lags.get(spec.name)
+        try:
+            status = status_of(wire(spec, self._workspace.project, seam), seam)
+        except (EtlError, OSError):
+            return
+        self._lags[spec.name] = (self._seam.monotonic(), position, status)
+        if before is None or _shown(before[2]) != _shown(status):
+            self._streams.tell(spec.name, "lag")
+
+
+def _shown(status: Status) -> tuple[object, ...]:
+    return status.lag_files, status.lag_bytes, status.note, status.state
