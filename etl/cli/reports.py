@@ -25,11 +25,12 @@ def report(
     from etl.errors import ConfigError
     from etl.seam import Seam
     from etl.service.web.report import report_of
+    from etl.storage import LocalStorage
 
-    target = Path(f"{pipeline}.html") if output is None else output
-    content = report_of(session_of(context).workspace(), pipeline, Seam()).encode()
+    target, seam = Path(f"{pipeline}.html") if output is None else output, Seam()
+    content = report_of(session_of(context).workspace(), pipeline, seam).encode()
     try:
-        target.write_bytes(content)
+        LocalStorage(target.absolute().parent, seam).replace(target.name, content, effect="report.write")
     except OSError as exc:
         raise ConfigError(f"cannot be written: {exc.strerror or exc}", where=str(target)) from exc
     say(f"{size(len(content))} written to {escaped(str(target))}", to_error=True)
