@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etl.errors import ConfigError
 from etl.model import ReadLimit
+from etl.serve_options import ServeOptions
 
 _WORD = r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}"
 _ID = re.compile(_WORD)
@@ -35,6 +36,7 @@ class Project:
     memory_bytes: int = DEFAULT_MEMORY_BYTES
     limit: ReadLimit = DEFAULT_LIMIT
     profile: str | None = None
+    serve: ServeOptions = field(default_factory=ServeOptions)
 
     def url(self, path: str) -> str:
         """Return ``path`` whole: a URL as it is, a local path absolute, starting from the project folder."""

@@ -30,6 +30,8 @@ RANKS = {
         "watermark",
         "progress",
         "waking",
+        "cron",
+        "serve_options",
         "project",
     ),
     4: ("checkpoint", "formats", "state"),

@@ -35,6 +35,7 @@ def read_project(surroundings: Surroundings, profile: str | None) -> Project:
         memory_bytes=settings.memory,
         limit=settings.defaults.batch.limit(DEFAULT_LIMIT),
         profile=profile,
+        serve=settings.serve,
     )
 
 

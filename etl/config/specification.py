@@ -9,15 +9,15 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from etl.config.faults import Location
+from etl.config.schedule import ScheduleOptions, TriggerName, TriggerOption
 from etl.config.trials import Trial, TrialOptions
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
 from etl.options import DurationS, Options, SizeBytes
 from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
+from etl.serve_options import ServeOptions
 from etl.transforms.expectations import ExpectationOptions
-
-TriggerName: TypeAlias = Literal["available_now", "once", "continuous"]
 
 
 def _known_version(value: object) -> object:
@@ -71,6 +71,7 @@ class ProfileFile(Options):
     storage: Storage = Field(default_factory=dict)
     defaults: DefaultsOptions = Field(default_factory=DefaultsOptions)
     memory: SizeBytes = DEFAULT_MEMORY_BYTES
+    serve: ServeOptions = Field(default_factory=ServeOptions)
 
 
 class ProjectFile(ProfileFile):
@@ -103,7 +104,10 @@ class PipelineFile(Options):
     )
     transforms: list[dict[str, Any]] = Field(default_factory=list)
     sink: dict[str, Any]
-    trigger: TriggerName = "available_now"
+    trigger: TriggerOption = "available_now"
+    isolation: Literal["none", "process"] = Field(
+        default="none", description="process: under etl serve each run has a process of its own"
+    )
     expect: list[ExpectationOptions] = Field(default_factory=list)
     quarantine: QuarantineOptions = Field(default_factory=QuarantineOptions)
     tests: list[TrialOptions] = Field(default_factory=list)
@@ -215,7 +219,7 @@ class PipelineSpec:
     """A pipeline file, read and validated. ``document`` knows the positions, for faults found later.
 
     The first of the ``sources`` is the main one. ``joins`` are URLs and patterns of static tables, each with the place
-    of the transform that joins it.
+    of the transform that joins it. With a ``schedule``, which is a service's, a run takes what is available.
     """
 
     name: str
@@ -225,6 +229,8 @@ class PipelineSpec:
     path: Path
     description: str = ""
     trigger: TriggerName = "available_now"
+    schedule: ScheduleOptions | None = None
+    is_isolated: bool = False
     joins: tuple[tuple[Location, str], ...] = ()
     expect: tuple[ExpectationOptions, ...] = ()
     quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)

@@ -11,7 +11,7 @@ def test_the_schema_of_both_files_is_plain_json() -> None:
 
 def test_the_project_schema_has_the_keys_of_the_project_file() -> None:
     project = json_schema()["project"]
-    assert sorted(project["properties"]) == ["defaults", "lake", "memory", "profiles", "storage", "version"]
+    assert sorted(project["properties"]) == ["defaults", "lake", "memory", "profiles", "serve", "storage", "version"]
     assert project["additionalProperties"] is False
 
 
