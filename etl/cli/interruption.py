@@ -26,6 +26,7 @@ class Interruption:
 
     def __init__(self, tell: Callable[[str], None], grace_s: float = GRACE_S) -> None:
         self.signal: signal.Signals | None = None
+        self.wanted = threading.Event()
         self._tell = tell
         self._grace_s = grace_s
         self._over = threading.Event()
@@ -57,6 +58,7 @@ class Interruption:
         if self._over.is_set():
             return
         self.signal = signal.Signals(first)
+        self.wanted.set()
         self._tell(f"{self.signal.name}: finishing the batch (at most {self._grace_s:g} s; again to abandon it)")
         signal.sigtimedwait(_SIGNALS, self._grace_s)
         if self._over.is_set():

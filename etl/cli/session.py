@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ORDER = [
-    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "trace", "query"),
+    *("init", "infer", "validate", "plan", "preview", "run", "serve", "status", "history", "trace", "query"),
     *("state", "quarantine", "verify", "rewind", "repair", "test", "schema", "doctor"),
 ]
 

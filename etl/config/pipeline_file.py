@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from etl.config.blocks import read_transforms, typed_options
 from etl.config.explanation import Place, validate
 from etl.config.faults import Location, reason
-from etl.config.source_blocks import SOURCE_NAME, check_taken, read_sources
 from etl.config.schedule import ScheduleOptions
+from etl.config.source_blocks import SOURCE_NAME, check_taken, read_sources
 from etl.config.specification import (
     PipelineFile,
     PipelineSpec,

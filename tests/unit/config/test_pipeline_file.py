@@ -143,7 +143,7 @@ GOOD_SINK = "sink: {type: delta, table: silver.orders}\n"
         (GOOD_SOURCE + "sink: {type: delta, table: orders}\n", None),
         (GOOD_SOURCE + GOOD_SINK + "trigger: always\n",
          "3:10 trigger: unknown value 'always'; known: available_now, once, continuous"),
-        (GOOD_SOURCE + GOOD_SINK + "trigger: [once]\n",
+        (GOOD_SOURCE + GOOD_SINK + "trigger: [at, noon]\n",
          "3:10 trigger: unknown value a list; known: available_now, once, continuous"),
         (GOOD_SOURCE + GOOD_SINK + "description: 12\n", "3:14 description: expected text, got 12"),
     ],
