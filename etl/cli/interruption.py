@@ -12,8 +12,25 @@ from typing import Self
 
 GRACE_S = 20.0
 """How long the batch under way may take after the first signal."""
+TIED = "ETL_TIED_TO_STDIN"
+INTERRUPTED = 130
 _LAST_MOMENTS_S = 3.0
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
+
+
+def end_with_parent() -> None:
+    """For a child of a service: end when its standard input does, because nobody is left who would end it.
+
+    Whatever is under way then is brought to its end by the next run.
+    """
+    if os.environ.pop(TIED, None) is not None:
+        threading.Thread(target=_end_with_input, name="etl-parent", daemon=True).start()
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(INTERRUPTED)
 
 
 class Interruption:
@@ -66,4 +83,4 @@ class Interruption:
         _thread.interrupt_main()
         # Where the main thread does not come back from native code, the process ends: its lock is then free.
         if signal.sigtimedwait(_SIGNALS, _LAST_MOMENTS_S) is None and not self._over.is_set():
-            os._exit(130)
+            os._exit(INTERRUPTED)

@@ -138,9 +138,10 @@ class PipelineFleet:
                     missed += 1
             member.missed += missed
             member.untold += missed
-        if member.untold and not member.is_running:
-            told.append(("missed", f"{member.untold} ticks" if member.untold > 1 else "a tick"))
-            member.untold = 0
+        if member.untold and not member.is_running and (member.is_wanted or not member.must_stop()):
+            if member.retry_s is None:  # while it is tried again and again, its ticks are counted, and told at the end
+                told.append(("missed", f"{member.untold} ticks" if member.untold > 1 else "a tick"))
+                member.untold = 0
         if member.is_leaving and not member.is_running:
             told += self._leave(member)
         if member.is_wanted and member.may_start(now) and not self._is_ending:
@@ -204,6 +205,12 @@ class PipelineFleet:
                 member.is_wanted = True
         if after:
             self._wake()
+
+    def upstreams(self) -> set[str]:
+        """Return the pipelines that others come after."""
+        with self.lock:
+            specs = [each.post.spec for each in self.members.values() if each.post is not None]
+        return {name for spec in specs if spec.schedule is not None for name in spec.schedule.after or ()}
 
     def add(self, name: str, post: Post | None, fault: str = "") -> None:
         """Take in a pipeline: at its first tick, or at once where its trigger has none."""

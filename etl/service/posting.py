@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from etl.service.child import ChildSeat
 from etl.service.edition import Edition
 from etl.service.member import Post
 from etl.service.seat import HouseSeat
@@ -29,4 +30,5 @@ def posted(
     """Return the post of a definition; ticks after ``since`` were missed."""
     edition = Edition(definition, seam, reporter, told)
     timer = Timer(definition.spec.schedule, partial(chance, seam), instant(seam), since)
-    return Post(definition.spec, edition, HouseSeat(edition, seam), timer)
+    seat = ChildSeat(edition) if definition.spec.is_isolated else HouseSeat(edition, seam)
+    return Post(definition.spec, edition, seat, timer)

@@ -8,24 +8,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.errors import ConfigError, EtlError
+from etl.errors import ConfigError
 from etl.service.attendants import Premises, attended
 from etl.service.crew import Threads
 from etl.service.declarations import Declarations
 from etl.service.fleet import PipelineFleet
+from etl.service.lookout import Lookout, looking
 from etl.service.record import Before, ServiceRecord
 from etl.service.takeover import Takeover
+from etl.service.upstreams import Upstreams
 
 if TYPE_CHECKING:
     from etl.operations.workspace import Workspace
     from etl.seam import Seam
     from etl.serve_options import ServeOptions
-    from etl.service.contract import Happening
 
-EDITS_S = 1.0
-"""How often files are looked at for edits."""
-BEAT_S = 30.0
-"""How often the service writes that it is there."""
 _SLICE_S = 0.2
 
 
@@ -57,8 +54,9 @@ def serve(serving: Serving, is_over: threading.Event) -> bool:
                 raise ConfigError("" if reading is None else reading.project_fault)
             takeover.take(reading)
             _pause_again(fleet, before)
-            lookout = Lookout(fleet, declarations, takeover, record)
-            with lookout.looking(serving):
+            with looking(
+                Lookout(fleet, declarations, takeover, record, Upstreams(project, serving.seam)), serving.tell
+            ):
                 is_over.wait()
             return _end(fleet, serving)
 
@@ -111,55 +109,3 @@ def _ticking(serving: Serving) -> Iterator[PipelineFleet]:
         is_over.set()
         woken.set()
         ticker.join()
-
-
-class Lookout:
-    """Looks, beside the ticks, at what changes outside of the service: files that declare pipelines, other runners."""
-
-    def __init__(
-        self, fleet: PipelineFleet, declarations: Declarations, takeover: Takeover, record: ServiceRecord
-    ) -> None:
-        self._fleet = fleet
-        self._declarations = declarations
-        self._takeover = takeover
-        self._record = record
-        self._is_over = threading.Event()
-        self._is_due = True
-
-    @contextmanager
-    def looking(self, serving: Serving) -> Iterator[None]:
-        """Look for the length of the block, and write down at its end how things stand."""
-        thread = threading.Thread(target=self._look_on, args=(serving,), name="etl-lookout", daemon=True)
-        leave = self._fleet.listen(self._hear)
-        thread.start()
-        try:
-            yield
-        finally:
-            leave()
-            self._is_over.set()
-            thread.join()
-            self._keep(serving)
-
-    def _hear(self, happening: Happening) -> None:
-        if happening.kind in ("paused", "resumed", "removed"):
-            self._is_due = True
-
-    def _look_on(self, serving: Serving) -> None:
-        kept_s = serving.seam.monotonic()
-        while not self._is_over.is_set():
-            if self._is_due or serving.seam.monotonic() - kept_s >= BEAT_S:
-                self._is_due, kept_s = False, serving.seam.monotonic()
-                self._keep(serving)
-            try:
-                reading = self._declarations.look()
-                if reading is not None:
-                    self._takeover.take(reading)
-            except (EtlError, OSError) as exc:
-                serving.tell(f"files could not be looked at: {exc}")
-            self._is_over.wait(EDITS_S)
-
-    def _keep(self, serving: Serving) -> None:
-        try:
-            self._record.keep(self._fleet.paused_by_people())
-        except (EtlError, OSError) as exc:
-            serving.tell(f"the record of the service could not be written: {exc}")
