@@ -10,9 +10,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from etl.service.child import TIED
+
 GRACE_S = 20.0
 """How long the batch under way may take after the first signal."""
-TIED = "ETL_TIED_TO_STDIN"
 INTERRUPTED = 130
 _LAST_MOMENTS_S = 3.0
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}

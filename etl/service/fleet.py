@@ -138,10 +138,9 @@ class PipelineFleet:
                     missed += 1
             member.missed += missed
             member.untold += missed
-        if member.untold and not member.is_running and (member.is_wanted or not member.must_stop()):
-            if member.retry_s is None:  # while it is tried again and again, its ticks are counted, and told at the end
-                told.append(("missed", f"{member.untold} ticks" if member.untold > 1 else "a tick"))
-                member.untold = 0
+        if member.may_tell_missed:
+            told.append(("missed", f"{member.untold} ticks" if member.untold > 1 else "a tick"))
+            member.untold = 0
         if member.is_leaving and not member.is_running:
             told += self._leave(member)
         if member.is_wanted and member.may_start(now) and not self._is_ending:

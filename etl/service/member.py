@@ -87,6 +87,12 @@ class Member:
         """Tell whether a run under way is to end with its batch."""
         return self.is_paused or self.is_leaving or self.guests > 0
 
+    @property
+    def may_tell_missed(self) -> bool:
+        """Whether there are missed ticks to tell of; while runs fail or are put off, they are counted, for one line."""
+        is_settled = not self.is_running and self.retry_s is None
+        return bool(self.untold) and is_settled and (self.is_wanted or not self.must_stop())
+
     def may_start(self, now: Instant) -> bool:
         """Tell whether a run may start."""
         is_free = self.post is not None and not (self.is_running or self.must_stop())

@@ -71,7 +71,9 @@ class Takeover:
             self._fleet.add(name, self._posted(definition))
             return
         if member.post is not None and member.post.edition.newest.is_as(definition):
-            member.fault = ""
+            if member.fault:
+                member.fault = ""
+                self._fleet.hearers.tell(name, "taken", "its file is again as it was")
             return
         try:
             validate(reading.workspace, [name])

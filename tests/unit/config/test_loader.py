@@ -103,7 +103,10 @@ def test_an_unknown_profile_is_told_with_the_known_ones(write: Write, tmp_path: 
     ("text", "fault"),
     [
         ("alerts: []", "1:1 alerts: unknown key; known: lake, storage, defaults, memory, serve, version, profiles"),
-        ("serve: {prot: 1}", "1:9 serve.prot: unknown key; did you mean 'port'? known: host, port, workers, retries, grace"),
+        (
+            "serve: {prot: 1}",
+            "1:9 serve.prot: unknown key; did you mean 'port'? known: host, port, workers, retries, grace",
+        ),
         ("lake: ''", "1:7 lake: expected text of at least 1 characters, got ''"),
         ("memory: lots", "1:9 memory: not a size; write 64KB, 256MB or 2GB, got 'lots'"),
         ("storage: {s3: {region: [a]}}", "1:24 storage.s3.region: expected text, got a list"),
@@ -139,7 +142,8 @@ def test_faults_of_all_files_come_together_grouped_by_file(write: Write, tmp_pat
         load(tmp_path)
     assert str(caught.value) == (
         "etl.yml: 1 problem\n"
-        "  1:1    lakes: unknown key; did you mean 'lake'? known: lake, storage, defaults, memory, serve, version, profiles\n"
+        "  1:1    lakes: unknown key; did you mean 'lake'? "
+        "known: lake, storage, defaults, memory, serve, version, profiles\n"
         "pipelines/a.yml: 1 problem\n"
         "  2:1    not YAML: did not find expected ',' or '}' while parsing a flow mapping\n"
         "pipelines/b.yaml: 1 problem\n"

@@ -163,7 +163,8 @@ def test_what_is_not_offered_is_an_unknown_key(
     (fault,) = faults_of(lambda: loaded(f"{GOOD_SOURCE}{GOOD_SINK}{key}: []\n"))
     assert fault.startswith(f"3:1 {key}: unknown key; ")
     assert fault.endswith(
-        "known: version, name, description, source, sources, transforms, sink, trigger, isolation, expect, quarantine, tests"
+        "known: version, name, description, source, sources, transforms, sink, trigger, isolation, expect, "
+        "quarantine, tests"
     )
 
 
