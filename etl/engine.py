@@ -78,6 +78,10 @@ class Tenure:
         what = "another definition holds" if is_other else "the definition is the same, its limits hold"
         self._reporter.noted(edited.name, f"edited: {what} from batch {runner.next_id} on")
 
+    def note(self, message: str) -> None:
+        """Tell something of the pipeline."""
+        self._reporter.noted(self.pipeline.name, message)
+
     def close(self) -> None:
         """Let go of the sources."""
         _close(self.pipeline)
@@ -150,14 +154,22 @@ def run(
         recovered = tenure.runner.recover()
         if recovered is not None:
             results.append(recovered)
-        while not is_over():
-            tenure.renew()
-            result = tenure.runner.run_batch() or tenure.runner.run_due()
-            if result is None:
-                if tenure.runner.awaits_refresh:
-                    reporter.noted(pipeline.name, _NOTHING_TO_BEGIN_WITH)
-                break
-            results.append(result)
-        if results:
-            tenure.runner.idle()
+        take_available(tenure, results, is_over)
     return results
+
+
+def take_available(tenure: Tenure, results: list[BatchResult], is_over: Callable[[], bool]) -> None:
+    """Take batches until nothing is left or it is over, and add them to ``results``; the lease goes on being held.
+
+    Raises EtlError: then the tenure has to end.
+    """
+    while not is_over():
+        tenure.renew()
+        result = tenure.runner.run_batch() or tenure.runner.run_due()
+        if result is None:
+            if tenure.runner.awaits_refresh:
+                tenure.note(_NOTHING_TO_BEGIN_WITH)
+            break
+        results.append(result)
+    if results:
+        tenure.runner.idle()

@@ -30,6 +30,7 @@ RANKS = {
         "watermark",
         "progress",
         "waking",
+        "cron",
         "serve_options",
         "notifying",
         "project",

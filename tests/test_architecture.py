@@ -36,6 +36,8 @@ DOORS = ("storage", "seam", "testing")
 EFFECT_EXCEPTIONS: dict[tuple[str, str], str] = {
     ("etl.checkpoint.lease", "os.open"): "a lock belongs to an open file, which no record is",
     ("etl.checkpoint.lease", ".mkdir"): "the lock file is the first one in the checkpoint's folder",
+    ("etl.service.child", "subprocess.Popen"): "`isolation: process`: what the child does passes through its own door",
+    ("etl.service.child", "subprocess.PIPE"): "the same",
     ("etl.sources.file_access", "os.unlink"): "`after_commit: delete` removes input, which is no record",
     ("etl.sources.file_access", ".rm_file"): "the same on an object store",
     ("etl.sources.file_disposal", ".mkdir"): "`after_commit: {archive: …}` moves input; each step is inside an effect",

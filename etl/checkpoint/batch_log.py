@@ -49,6 +49,10 @@ class BatchLog:
                     hint=f"restore {_name(before + 1, 1)} from a backup",
                 )
 
+    def has(self, batch_id: int) -> bool:
+        """Tell whether there is a record of a batch, whole or not: one small request."""
+        return self._storage.size(_name(batch_id, 1)) is not None
+
     def read(self, batch_id: int, revision: int = 1) -> Record:
         """Return a record. Raises FileNotFoundError, TornRecordError, CheckpointError."""
         name = _name(batch_id, revision)

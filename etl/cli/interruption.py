@@ -10,10 +10,28 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from etl.service.child import TIED
+
 GRACE_S = 20.0
 """How long the batch under way may take after the first signal."""
+INTERRUPTED = 130
 _LAST_MOMENTS_S = 3.0
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
+
+
+def end_with_parent() -> None:
+    """For a child of a service: end when its standard input does, because nobody is left who would end it.
+
+    Whatever is under way then is brought to its end by the next run.
+    """
+    if os.environ.pop(TIED, None) is not None:
+        threading.Thread(target=_end_with_input, name="etl-parent", daemon=True).start()
+
+
+def _end_with_input() -> None:
+    while os.read(0, 1024):
+        pass
+    os._exit(INTERRUPTED)
 
 
 class Interruption:
@@ -26,6 +44,7 @@ class Interruption:
 
     def __init__(self, tell: Callable[[str], None], grace_s: float = GRACE_S) -> None:
         self.signal: signal.Signals | None = None
+        self.wanted = threading.Event()
         self._tell = tell
         self._grace_s = grace_s
         self._over = threading.Event()
@@ -57,6 +76,7 @@ class Interruption:
         if self._over.is_set():
             return
         self.signal = signal.Signals(first)
+        self.wanted.set()
         self._tell(f"{self.signal.name}: finishing the batch (at most {self._grace_s:g} s; again to abandon it)")
         signal.sigtimedwait(_SIGNALS, self._grace_s)
         if self._over.is_set():
@@ -64,4 +84,4 @@ class Interruption:
         _thread.interrupt_main()
         # Where the main thread does not come back from native code, the process ends: its lock is then free.
         if signal.sigtimedwait(_SIGNALS, _LAST_MOMENTS_S) is None and not self._over.is_set():
-            os._exit(130)
+            os._exit(INTERRUPTED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from etl.cli.interruption import GRACE_S, Interruption
+from etl.cli.interruption import GRACE_S, Interruption, end_with_parent
 from etl.cli.looking import say_plan
 from etl.cli.names import AsJson, PipelineNames
 from etl.cli.reporting import reporting
@@ -57,6 +57,7 @@ def run(
 
     from etl.model import Bounds
 
+    end_with_parent()
     bounds = Bounds(1 if once else max_batches, max_seconds)
     say_note = partial(say, to_error=True)
     with Interruption(say_note, GRACE_S) as interruption, reporting(as_json=as_json) as reporter:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 _ORDER = [
-    *("init", "infer", "validate", "plan", "preview", "run", "status", "history", "report", "trace", "query"),
-    *("state", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
+    *("init", "infer", "validate", "plan", "preview", "run", "serve", "status", "history", "report", "trace"),
+    *("query", "state", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
 ]
 
 

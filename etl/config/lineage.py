@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from graphlib import CycleError, TopologicalSorter
 from itertools import product
 
-from etl.config.faults import Location
+from etl.config.faults import Location, nearest, shown
 from etl.config.specification import PipelineSpec, SourceSpec
 from etl.project import CHECKPOINTS, Project
 
@@ -39,7 +39,27 @@ def in_order(specs: Sequence[PipelineSpec]) -> list[PipelineSpec]:
 
 
 def _needs(spec: PipelineSpec, specs: Sequence[PipelineSpec]) -> list[str]:
-    return [other.name for other in specs if other is not spec and _reads_from(spec, other)]
+    return [
+        other.name
+        for other in specs
+        if other is not spec and (_reads_from(spec, other) or other.name in _comes_after(spec))
+    ]
+
+
+def _comes_after(spec: PipelineSpec) -> Sequence[str]:
+    return () if spec.schedule is None else spec.schedule.after or ()
+
+
+def check_after(specs: Sequence[PipelineSpec], known: Collection[str]) -> None:
+    """Note pipelines that come after themselves, or after one that is not ``known``."""
+    for spec in specs:
+        for place, name in enumerate(_comes_after(spec)):
+            if name == spec.name:
+                spec.document.fault(("trigger", "after", place), "a pipeline cannot come after itself")
+            elif name not in known:
+                spec.document.fault(
+                    ("trigger", "after", place), f"unknown pipeline {shown(name)}{nearest(name, sorted(known))}"
+                )
 
 
 def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
@@ -115,10 +135,13 @@ def _check_cycle(specs: Sequence[PipelineSpec]) -> None:
         circle: list[str] = exc.args[1][::-1]
         last = next(spec for spec in specs if spec.name == circle[0])
         before = next(spec for spec in specs if spec.name == circle[1])
+        told = " -> ".join(circle)
+        if not _reads_from(last, before):
+            place = ("trigger", "after", list(_comes_after(last)).index(before.name))
+            last.document.fault(place, f"a cycle of pipelines, each coming after the next: {told}")
+            return
         source = next((each for each in last.sources if _takes_from(each, before)), last.source)
-        _fault(
-            last, source.location, f"a cycle of pipelines, each reading the table of the next: {' -> '.join(circle)}"
-        )
+        _fault(last, source.location, f"a cycle of pipelines, each reading the table of the next: {told}")
 
 
 def _takes_from(source: SourceSpec, other: PipelineSpec) -> bool:

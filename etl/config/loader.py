@@ -8,7 +8,7 @@ from pathlib import Path
 
 from etl.config.faults import ConfigFaults, Fault, nearest
 from etl.config.interpolation import Surroundings, interpolate
-from etl.config.lineage import check_together, in_order
+from etl.config.lineage import check_after, check_together, in_order
 from etl.config.pipeline_file import declared_name, read_pipeline
 from etl.config.project_file import read_project
 from etl.config.specification import PipelineSpec
@@ -47,6 +47,16 @@ def load_pipelines(project: Project, names: Sequence[str] | None = None) -> list
     With ``names``, faults of files that were not asked for do not count. Raises ConfigFaults, and ConfigError for a
     name that no pipeline has.
     """
+    specs, faults = survey_pipelines(project)
+    _check_names(names or (), faults)
+    found = [fault for name, listed in faults.items() if names is None or name in names for fault in listed]
+    if found:
+        raise ConfigFaults(found)
+    return [spec for spec in specs if names is None or spec.name in names]
+
+
+def survey_pipelines(project: Project) -> tuple[list[PipelineSpec], dict[str, list[Fault]]]:
+    """Return the pipelines whose files are right, in order, and the faults of every pipeline by its name."""
     documents: dict[str, Document] = {}
     specs: list[PipelineSpec] = []
     faults: dict[str, list[Fault]] = {}
@@ -61,15 +71,12 @@ def load_pipelines(project: Project, names: Sequence[str] | None = None) -> list
         documents[file] = document
         if (spec := read_pipeline(document, path, project)) is not None:
             specs.append(spec)
+    declared = {declared_name(document, Path(file)) for file, document in documents.items()}
+    check_after(specs, declared | faults.keys())
     check_together(specs, project)
     for file, document in documents.items():
         faults.setdefault(declared_name(document, Path(file)), []).extend(document.faults)
-    _check_names(names or (), faults)
-    found = [fault for name, listed in faults.items() if names is None or name in names for fault in listed]
-    if found:
-        raise ConfigFaults(found)
-    sound = [spec for spec in specs if not spec.document.faults]
-    return [spec for spec in in_order(sound) if names is None or spec.name in names]
+    return in_order([spec for spec in specs if not spec.document.faults]), faults
 
 
 def pipeline_files(folder: Path) -> list[Path]:

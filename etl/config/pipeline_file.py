@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from etl.config.blocks import read_transforms, typed_options
 from etl.config.explanation import Place, validate
 from etl.config.faults import Location, reason
+from etl.config.schedule import ScheduleOptions
 from etl.config.source_blocks import SOURCE_NAME, check_taken, read_sources
 from etl.config.specification import (
     PipelineFile,
@@ -63,7 +64,9 @@ def read_pipeline(document: Document, path: Path, project: Project) -> PipelineS
         sink=sink,
         path=path,
         description=fixed.description,
-        trigger=fixed.trigger,
+        trigger="available_now" if isinstance(fixed.trigger, ScheduleOptions) else fixed.trigger,
+        schedule=fixed.trigger if isinstance(fixed.trigger, ScheduleOptions) else None,
+        is_isolated=fixed.isolation == "process",
         joins=joins,
         expect=tuple(fixed.expect),
         quarantine=fixed.quarantine,

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BeforeValidator, Field
 
 from etl.config.faults import Location
+from etl.config.schedule import ScheduleOptions, TriggerName, TriggerOption
 from etl.config.trials import Trial, TrialOptions
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
@@ -18,8 +19,6 @@ from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
 from etl.serve_options import ServeOptions
 from etl.transforms.expectations import ExpectationOptions
-
-TriggerName: TypeAlias = Literal["available_now", "once", "continuous"]
 
 
 def _known_version(value: object) -> object:
@@ -115,7 +114,10 @@ class PipelineFile(Options):
     )
     transforms: list[dict[str, Any]] = Field(default_factory=list)
     sink: dict[str, Any]
-    trigger: TriggerName = "available_now"
+    trigger: TriggerOption = "available_now"
+    isolation: Literal["none", "process"] = Field(
+        default="none", description="process: under etl serve each run has a process of its own"
+    )
     expect: list[ExpectationOptions] = Field(default_factory=list)
     quarantine: QuarantineOptions = Field(default_factory=QuarantineOptions)
     sla: SlaOptions = Field(default_factory=SlaOptions)
@@ -228,7 +230,7 @@ class PipelineSpec:
     """A pipeline file, read and validated. ``document`` knows the positions, for faults found later.
 
     The first of the ``sources`` is the main one. ``joins`` are URLs and patterns of static tables, each with the place
-    of the transform that joins it.
+    of the transform that joins it. With a ``schedule``, which is a service's, a run takes what is available.
     """
 
     name: str
@@ -238,6 +240,8 @@ class PipelineSpec:
     path: Path
     description: str = ""
     trigger: TriggerName = "available_now"
+    schedule: ScheduleOptions | None = None
+    is_isolated: bool = False
     joins: tuple[tuple[Location, str], ...] = ()
     expect: tuple[ExpectationOptions, ...] = ()
     quarantine: QuarantineOptions = field(default_factory=QuarantineOptions)

@@ -43,5 +43,5 @@ def line_of(happening: Happening) -> str:
         written = result.rows.get("written", 0)
         what = f"batch {result.batch_id}, {written:,} rows written in {result.seconds.get('total', 0.0):.2f} s"
     at = happening.at.isoformat(timespec="milliseconds")
-    parts = (at, happening.pipeline, happening.kind, " ".join(what.split()))
+    parts = (at, happening.pipeline, happening.kind, "; ".join(part.strip() for part in what.splitlines()))
     return "  ".join(part for part in parts if part)

@@ -20,6 +20,7 @@ COMMANDS = (
     "plan",
     "preview",
     "run",
+    "serve",
     "status",
     "history",
     "trace",

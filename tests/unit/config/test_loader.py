@@ -84,7 +84,10 @@ def test_every_profile_is_validated_as_far_as_its_variables_are_known(
 ) -> None:
     write("etl.yml", "profiles:\n  prod: {memory: '${M}', laek: x, defaults: {batch: {max_files: many}}}\n  empty:\n")
     assert faults_of(lambda: load_project(tmp_path)) == [
-        "2:26 profiles.prod.laek: unknown key; did you mean 'lake'? known: lake, storage, defaults, memory, alerts",
+        (
+            "2:26 profiles.prod.laek: unknown key; did you mean 'lake'? "
+            "known: lake, storage, defaults, memory, alerts, serve"
+        ),
         "2:65 profiles.prod.defaults.batch.max_files: expected a whole number, got 'many'",
         "3:9 profiles.empty: expected a mapping, got null",
     ]
@@ -103,7 +106,11 @@ def test_an_unknown_profile_is_told_with_the_known_ones(write: Write, tmp_path: 
     ("text", "fault"),
     [
         ("alerts: {}", "1:9 alerts: expected a list, got a mapping"),
-        ("serve: {}", "1:1 serve: unknown key; known: lake, storage, defaults, memory, alerts, version, profiles"),
+        (
+            "serve: {prot: 1}",
+            ("1:9 serve.prot: unknown key; did you mean 'port'? known: host, port, workers, retries, grace, "
+            "token, hosts, actions"),
+        ),
         ("lake: ''", "1:7 lake: expected text of at least 1 characters, got ''"),
         ("memory: lots", "1:9 memory: not a size; write 64KB, 256MB or 2GB, got 'lots'"),
         ("storage: {s3: {region: [a]}}", "1:24 storage.s3.region: expected text, got a list"),
@@ -140,7 +147,7 @@ def test_faults_of_all_files_come_together_grouped_by_file(write: Write, tmp_pat
     assert str(caught.value) == (
         "etl.yml: 1 problem\n"
         "  1:1    lakes: unknown key; did you mean 'lake'? known: lake, storage, defaults, memory, "
-        "alerts, version, profiles\n"
+        "alerts, serve, version, profiles\n"
         "pipelines/a.yml: 1 problem\n"
         "  2:1    not YAML: did not find expected ',' or '}' while parsing a flow mapping\n"
         "pipelines/b.yaml: 1 problem\n"

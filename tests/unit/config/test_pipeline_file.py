@@ -143,8 +143,8 @@ GOOD_SINK = "sink: {type: delta, table: silver.orders}\n"
         (GOOD_SOURCE + "sink: {type: delta, table: orders}\n", None),
         (GOOD_SOURCE + GOOD_SINK + "trigger: always\n",
          "3:10 trigger: unknown value 'always'; known: available_now, once, continuous"),
-        (GOOD_SOURCE + GOOD_SINK + "trigger: {every: 30s}\n",
-         "3:10 trigger: unknown value a mapping; known: available_now, once, continuous"),
+        (GOOD_SOURCE + GOOD_SINK + "trigger: [at, noon]\n",
+         "3:10 trigger: unknown value a list; known: available_now, once, continuous"),
         (GOOD_SOURCE + GOOD_SINK + "description: 12\n", "3:14 description: expected text, got 12"),
     ],
 )  # fmt: skip
@@ -163,7 +163,8 @@ def test_what_is_not_offered_is_an_unknown_key(
     (fault,) = faults_of(lambda: loaded(f"{GOOD_SOURCE}{GOOD_SINK}{key}: []\n"))
     assert fault.startswith(f"3:1 {key}: unknown key; ")
     assert fault.endswith(
-        "known: version, name, description, source, sources, transforms, sink, trigger, expect, quarantine, sla, tests"
+        "known: version, name, description, source, sources, transforms, sink, trigger, isolation, expect, "
+        "quarantine, sla, tests"
     )
 
 
