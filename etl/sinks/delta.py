@@ -212,8 +212,7 @@ class DeltaSink:
         if not revision.puts_back:
             found = Revision(revision.removes, head.version, revision.is_data_change and bool(revision.removes))
             return (), found if revision.retypes or merge is not None else None
-        look, nan_columns = nan_observer()
-        parts = [observed(rows, look) for rows in revision.parts()]
+        parts, nan_columns = revision.written()
         is_ordered = merge is not None  # rows that stay keep their order, and files the bounds that readers skip by
         files = self._staging.write(batch_id, f"{attempt[:16]}-old", parts, nan_columns, keeps_order=is_ordered)
         revision.check(sum(file.rows for file in files))

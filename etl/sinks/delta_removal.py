@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from etl.balance import observed
 from etl.errors import BalanceError
+from etl.sinks.delta_files import nan_observer
 from etl.sinks.delta_hits import FILE, ROW, beside
+from etl.sinks.delta_nans import nan_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,13 +62,18 @@ class Removal:
         """Whether rows go or come, and not only change their types."""
         return bool(self.gone) or self._more is not None
 
-    def parts(self) -> list[pl.LazyFrame]:
-        """Return the rows that are put back, in parts that are written side by side.
+    def written(self) -> tuple[list[pl.LazyFrame], set[str]]:
+        """Return the rows that are put back, in parts that are written side by side, and which columns may hold NaN.
 
-        Streaming raises SinkError where a value does not survive its new type.
+        The set is whole once the rows are written. Streaming raises SinkError where a value does not survive its new
+        type.
         """
-        more = [] if self._more is None else [self._more.lazy()]
-        return [self._without(group) for group in self._groups() if self._is_left(group)] + more
+        parts = [self._without(group) for group in self._groups() if self._is_left(group)]
+        if self.retypes or self._more is not None:
+            more = [] if self._more is None else [self._more.lazy()]
+            look, found = nan_observer()
+            return [observed(rows, look) for rows in parts + more], found
+        return parts, nan_columns(self._reader, list(self._files.values()))
 
     def _groups(self) -> Iterator[list[int]]:
         """Give the files that are written together: of one partition, in order."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.balance import observed
 from etl.errors import BalanceError, SinkError
 from etl.sinks.contract import Edit
-from etl.sinks.delta_files import partition_text
+from etl.sinks.delta_files import nan_observer, partition_text
 from etl.sinks.delta_reading import FileReader, LiveFile
 
 if TYPE_CHECKING:
@@ -106,19 +107,21 @@ class TableRevision:
         is_concerned = pl.col(column).is_in(list(wanted))
         return [self._reader.read(file).filter(is_concerned).select(pl.len()).collect().item() for file in files]
 
-    def parts(self) -> list[pl.LazyFrame]:
-        """Return the rows that are put back, to be written together.
+    def written(self) -> tuple[list[pl.LazyFrame], set[str]]:
+        """Return the rows that are put back, to be written together, and which columns hold NaN.
 
-        Streaming raises SinkError where a value does not survive its new type.
+        The set is whole once the rows are written. Streaming raises SinkError where a value does not survive its new
+        type.
         """
         import polars as pl
 
         if not self._files:
-            return []
+            return [], set()
+        look, found = nan_observer()
         rows = pl.concat([self._reader.typed(file) for file in self._files])
         if self._edit.files:
             rows = rows.filter(~pl.col(_FROM).is_in(list(self._edit.files)).fill_null(value=False))
-        return [self._marked(rows) if self._edit.marks else rows]
+        return [observed(self._marked(rows) if self._edit.marks else rows, look)], found
 
     def _marked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Return the rows with other values where there is a mark for their id."""
