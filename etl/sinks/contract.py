@@ -42,14 +42,12 @@ class Edit:
 
     ``schema`` is the table's afterwards: where types of columns differ, every file is written anew. ``files`` are input
     files whose rows go. ``marks`` are other values for the rows with an ``id`` (of a side table): id to columns.
-    ``keys``: the rows with one of them go; each column is one of the table's, in its type afterwards. ``partitions``:
-    the rows with these values of the partition columns, in Delta's text, go.
+    ``partitions``: the rows with these values of the partition columns, in Delta's text, go.
     """
 
     schema: Schema
     files: frozenset[str] = frozenset()
     marks: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
-    keys: pl.DataFrame | None = None
     partitions: frozenset[tuple[str | None, ...]] = frozenset()
 
 

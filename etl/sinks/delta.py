@@ -184,7 +184,7 @@ class DeltaSink:
             look(frame)
 
         fitted = fit(observed(rows, see).select(names), types)
-        files = self._staging.write(batch_id, f"{attempt[:16]}-", fitted, nan_columns)
+        files = self._staging.write(batch_id, f"{attempt[:16]}-", [fitted], nan_columns)
         tally.add("written", sum(file.rows for file in files))
         if self._mode is not None:
             self._mode.staged(files)
@@ -212,9 +212,9 @@ class DeltaSink:
         if not revision.puts_back:
             found = Revision(revision.removes, head.version, revision.is_data_change and bool(revision.removes))
             return (), found if revision.retypes or merge is not None else None
-        look, nan_columns = nan_observer()
-        rows = observed(revision.rows(), look)
-        files = self._staging.write(batch_id, f"{attempt[:16]}-old", rows, nan_columns, keeps_order=False)
+        parts, nan_columns = revision.written()
+        is_ordered = merge is not None  # rows that stay keep their order, and files the bounds that readers skip by
+        files = self._staging.write(batch_id, f"{attempt[:16]}-old", parts, nan_columns, keeps_order=is_ordered)
         revision.check(sum(file.rows for file in files))
         found = Revision(revision.removes, head.version, revision.is_data_change)
         return tuple(replace(file, is_rewrite=True) for file in files), found

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from polars.io.partition import FileProviderArgs, SinkedPathsCallbackArgs
 
 ROW_GROUP_ROWS = 122_880
+_SIDE_BY_SIDE = 2
+"""Files that are written at a time: the steps of one do not keep two cores busy, and each holds a row group or two."""
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _TEXT_LENGTH = 32
 _SAFE_DECIMAL_DIGITS = 15
@@ -41,12 +44,20 @@ class StagingPlan:
     keeps_order: bool = True
 
 
-def write_files(rows: pl.LazyFrame, plan: StagingPlan) -> list[str]:
-    """Stream ``rows`` into Parquet files and return their paths relative to the table."""
+def write_files(parts: Sequence[pl.LazyFrame], plan: StagingPlan) -> list[str]:
+    """Stream parts of rows into Parquet files, each into its own; return their paths relative to the table."""
+    numbers = itertools.count()
+    if len(parts) == 1:
+        return _write_part(parts[0], plan, numbers)
+    with ThreadPoolExecutor(_SIDE_BY_SIDE) as pool:
+        found = pool.map(lambda rows: _write_part(rows, plan, numbers), parts)
+        return sorted(path for paths in found for path in paths)
+
+
+def _write_part(rows: pl.LazyFrame, plan: StagingPlan, numbers: Iterator[int]) -> list[str]:
     import polars as pl
 
     paths: list[str] = []
-    numbers = itertools.count()
 
     def name(args: FileProviderArgs) -> str:
         folders = "".join(f"{folder}/" for folder in _folders(args.partition_keys, plan.partition_by))

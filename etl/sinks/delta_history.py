@@ -10,8 +10,7 @@ from etl.errors import ConfigError, SinkError
 from etl.model import SYSTEM_COLUMNS
 from etl.schema import from_polars, to_polars
 from etl.sinks.changes import changes_of
-from etl.sinks.contract import Edit
-from etl.sinks.delta_mode import HeldRows, Merge, Mode, keys_of
+from etl.sinks.delta_mode import Merge, Mode
 from etl.sinks.history import DELETED, IS_NEW, KEY, SHOWS, STARTS, VALID_FROM, VALIDITY, Timeline
 from etl.sinks.remembering import Memory, MemoryColumns
 from etl.state.contract import Fingerprint
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from etl.sinks.delta_checks import Prepared
     from etl.sinks.delta_log import DeltaLog, Head
     from etl.sinks.delta_options import DeltaOptions
-    from etl.sinks.delta_revision import TableRevision
 
 _BATCH = "_batch_id"
 _SAME = "_etl_same"
@@ -114,15 +112,17 @@ class History(Mode):
         numbers = new.select(self.keys).unique().with_row_index(KEY)
         asked = numbers.drop(KEY)
         held = self.held(prepared, takes_all=takes_all)
-        old = pl.DataFrame(schema=types) if held is None else held.without(self.keys, [asked]).held()
+        hits = None if held is None else held.with_keys([asked], self.keys, list(types))
+        old = pl.DataFrame(schema=types) if hits is None or hits.values is None else hits.values.select(list(types))
         old, hidden, new = (
-            frame.join(numbers, on=self.keys, how="left", nulls_equal=True)
+            frame.join(numbers, on=self.keys, how="left", nulls_equal=True, maintain_order="left")
             for frame in (old, self.hidden.known(asked, prepared.schema), new)
         )
         timeline = self._timeline(prepared.schema)
         every = timeline.versions(timeline.known(old, hidden), new)
         self._learn(every, hidden)
-        written, revision = self._difference(every, old, held, tally)
+        written, more, gone = self._difference(every, old, tally)
+        revision = None if held is None or hits is None else held.without(hits.places.filter(gone), _in(more, types))
         self.last = Merge(attempt, prepared.head, revision)
         return written.lazy()
 
@@ -136,9 +136,12 @@ class History(Mode):
         self.hidden.learn(now.filter(~is_known), hidden.join(now, on=at, how="anti", nulls_equal=True))
 
     def _difference(
-        self, every: pl.DataFrame, old: pl.DataFrame, held: HeldRows | None, tally: Tally
-    ) -> tuple[pl.DataFrame, TableRevision | None]:
-        """Return the versions that rows of the batch begin and the table lacks, and what becomes of old ones."""
+        self, every: pl.DataFrame, old: pl.DataFrame, tally: Tally
+    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.Series]:
+        """Return the versions that the table lacks: those that rows of the batch begin, and others.
+
+        And which of the old ones go.
+        """
         import polars as pl
 
         at = [KEY, self.sequence_by]
@@ -155,13 +158,18 @@ class History(Mode):
         written = changed.filter(pl.col(IS_NEW))
         tally.count("written", every.filter(pl.col(IS_NEW) & ~pl.col(STARTS)))
         tally.count("written", starts.filter(is_same & starts[IS_NEW]))
-        revision = None
-        if held is not None:
-            gone = old.join(starts.filter(is_same), on=at, how="anti", nulls_equal=True)
-            more = changed.filter(~pl.col(IS_NEW)).select(pl.col(name).cast(held.types[name]) for name in held.types)
-            keys = keys_of(gone, [*self.keys, VALID_FROM], held.types)
-            revision = held.revision(Edit(held.schema, keys=keys), more)
-        return written, revision
+        stays = old.select(at).join(
+            starts.filter(is_same).select(*at, _flag(_SAME, value=True)),
+            on=at, how="left", nulls_equal=True, maintain_order="left",
+        )[_SAME].fill_null(value=False)  # fmt: skip
+        return written, changed.filter(~pl.col(IS_NEW)), ~stays
+
+
+def _in(rows: pl.DataFrame, types: pl.Schema) -> pl.DataFrame:
+    """Return rows in the columns and types of the table."""
+    import polars as pl
+
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in types.items())
 
 
 def _flag(name: str, *, value: bool) -> pl.Expr:

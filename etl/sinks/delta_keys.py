@@ -1,20 +1,15 @@
-"""Which files of a Delta table hold rows with some keys: by partition and statistics first, then by looking."""
+"""Which files of a Delta table may hold rows with some keys, by partition and statistics; which rows have them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     import polars as pl
 
-    from etl.sinks.delta_reading import FileReader, LiveFile
-
 _TEXT_LENGTH = 32
-_FILE = "_etl_file"
-_PARTS = 256
-"""How many files one query looks into: the plan of a query grows with them."""
 
 
 def may_hold(live: pl.DataFrame, keys: pl.DataFrame, partition_by: Collection[str]) -> pl.DataFrame:
@@ -84,27 +79,19 @@ def _raised(high: pl.Series) -> pl.Series:
     return high.dt.offset_by("1ms") if isinstance(high.dtype, pl.Datetime) else high
 
 
-def rows_with_keys(reader: FileReader, files: Sequence[LiveFile], keys: pl.DataFrame) -> list[int]:
-    """Return how many rows of each file have one of the keys; only the columns of the key are read."""
+def with_keys(rows: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
+    """Return the rows that have one of the keys, whose columns have the same types.
+
+    The column that tells most of them apart is asked first, alone: readers then decode the others for what is left.
+    """
     import polars as pl
 
-    counts = [0] * len(files)
-    for start in range(0, len(files), _PARTS):
-        parts = [
-            reader.typed(file).select(*keys.columns, pl.lit(number, pl.Int64).alias(_FILE))
-            for number, file in enumerate(files[start : start + _PARTS], start)
-        ]
-        found = with_keys(pl.concat(parts), keys).group_by(_FILE).len().collect(engine="streaming")
-        for number, rows in found.iter_rows():
-            counts[number] = rows
-    return counts
-
-
-def with_keys(rows: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
-    """Return the rows that have one of the keys."""
+    plain = [name for name in keys.columns if _has_bounds(keys.schema[name])]
+    counts = {name: keys[name].n_unique() for name in plain} if len(keys.columns) > 1 else dict.fromkeys(plain, 1)
+    best = max(counts, key=counts.__getitem__, default=None)
+    if best is not None:
+        values = keys[best].unique() if len(keys.columns) > 1 else keys[best]
+        rows = rows.filter(pl.col(best).is_in(values.implode(), nulls_equal=True))
+    if best is not None and len(keys.columns) == 1:
+        return rows
     return rows.join(keys.lazy(), on=keys.columns, how="semi", nulls_equal=True)
-
-
-def without_keys(rows: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
-    """Return the rows that have none of the keys."""
-    return rows.join(keys.lazy(), on=keys.columns, how="anti", nulls_equal=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from etl.delta_types import stored
 from etl.schema import to_polars
 from etl.sinks.changes import Changes, changes_of
-from etl.sinks.delta_mode import Merge, Mode, keys_of
+from etl.sinks.delta_mode import HeldRows, Merge, Mode, keys_of
 from etl.sinks.remembering import Memory, MemoryColumns
 from etl.sinks.sequences import NEWEST, newest_of_each, without_overtaken
 from etl.state.contract import Fingerprint
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from etl.model import Json
     from etl.sinks.contract import SinkSite
     from etl.sinks.delta_checks import Prepared
+    from etl.sinks.delta_hits import Hits
     from etl.sinks.delta_log import DeltaLog
     from etl.sinks.delta_options import DeltaOptions
-    from etl.sinks.delta_revision import TableRevision
 
 _BATCH = "_batch_id"
 _HELD = "_etl_held_"
@@ -46,29 +46,37 @@ class Merger(Mode):
         Counts the others: those that a newer one of their key makes void as ``deduplicated``, deletes and rows that the
         table has as they are as ``written``. With ``takes_all`` nothing that the table holds counts.
         """
+        import polars as pl
+
         frame, sequence_by = self.changed(rows), self.options.sequence_by
         changes = changes_of(frame, self.keys, where=self.site.table, sequence_by=sequence_by)
-        head = prepared.head
         held = self.held(prepared, takes_all=takes_all)
-        revision = None if held is None else held.without(self.keys, [changes.upserts, changes.deletes])
+        hits = None if held is None else self._hits(held, changes)
         if sequence_by is not None:
-            changes = self._in_sequence(changes, prepared, revision, sequence_by)
+            changes = self._in_sequence(changes, prepared, hits, sequence_by)
         tally.count("deduplicated", changes.superseded)
         tally.count("written", changes.deletes)
-        if held is None or revision is None:
-            self.last = Merge(attempt, head, None)
+        if held is None or hits is None:
+            self.last = Merge(attempt, prepared.head, None)
             return changes.upserts.lazy()
-        is_same = is_held(changes.upserts, revision, self.keys, held.types)
+        is_same = is_held(changes.upserts, hits, self.keys, held.types)
         new = changes.upserts.filter(~is_same)
+        places = hits.places
         if new.height + changes.deletes.height < frame.height:
-            revision = held.without(self.keys, [new, changes.deletes])
+            leaving = pl.concat([keys_of(each, self.keys, held.types) for each in (new, changes.deletes)])
+            places = hits.places_of(leaving)
         tally.count("written", changes.upserts.filter(is_same))
-        self.last = Merge(attempt, head, revision)
+        self.last = Merge(attempt, prepared.head, held.without(places))
         return new.lazy()
 
-    def _in_sequence(
-        self, changes: Changes, prepared: Prepared, revision: TableRevision | None, sequence_by: str
-    ) -> Changes:
+    def _hits(self, held: HeldRows, changes: Changes) -> Hits:
+        """Return the rows that the table has of the keys of a batch, with the columns by which they are compared."""
+        frames = [changes.upserts, changes.deletes]
+        names = [probe_of(held.types, self.keys), self.options.sequence_by]
+        most = 2 * sum(frame.height for frame in frames)
+        return held.with_keys(frames, self.keys, [name for name in names if name is not None], most)
+
+    def _in_sequence(self, changes: Changes, prepared: Prepared, hits: Hits | None, sequence_by: str) -> Changes:
         """Return the changes that nothing newer is known of, with the deletes among them remembered."""
         import polars as pl
 
@@ -76,8 +84,9 @@ class Merger(Mode):
         keys = keys_of(changes.upserts, self.keys, types).vstack(keys_of(changes.deletes, self.keys, types))
         deleted = self.memory.known(keys, prepared.schema) if self.memory is not None else keys.clear()
         newest = [deleted.select(*self.keys, pl.col(sequence_by).alias(NEWEST))]
-        if revision is not None and revision.removes:
-            newest.append(revision.newest(sequence_by))
+        if hits is not None and hits.places.height:
+            held = hits.stream([*self.keys, sequence_by])
+            newest.append(newest_of_each(held, self.keys, sequence_by).collect(engine="streaming"))
         known = newest_of_each(pl.concat(newest).lazy(), self.keys, NEWEST).collect()
         found = without_overtaken(changes, known, sequence_by)
         if self.memory is not None:
@@ -94,23 +103,30 @@ def tombstones(options: DeltaOptions, sequence_by: str) -> Memory:
     return Memory("deletes", made_by, lambda _: columns, options.remember_for)
 
 
-def is_held(rows: pl.DataFrame, revision: TableRevision, keys: Sequence[str], types: pl.Schema) -> pl.Series:
+def probe_of(types: pl.Schema, keys: Sequence[str]) -> str | None:
+    """Return the column that is likely to be another in another version of a row, and cheap to read."""
+    values = [name for name in types if name not in keys and name != _BATCH]
+    return min(values, key=lambda name: _PROBED.get(types[name].base_type().__name__, len(_PROBED)), default=None)
+
+
+def is_held(rows: pl.DataFrame, hits: Hits, keys: Sequence[str], types: pl.Schema) -> pl.Series:
     """Tell which rows the table has already, once and with the same values and origin; their batch alone may differ.
 
-    None, where the table has more rows of these keys than the batch, which might not fit into memory. One column is
-    compared first: where it is another in every row, the rest of the table is not read.
+    None, where the table has many more rows of these keys than the batch, which might not fit into memory. One column
+    is compared first: where it is another in every row, the rest of the table is not read.
     """
     import polars as pl
 
-    if revision.gone > 2 * rows.height:
+    if hits.values is None:
         return pl.Series([False] * rows.height, dtype=pl.Boolean)
     values = [name for name in types if name not in keys and name != _BATCH]
-    probe = sorted(values, key=lambda name: _PROBED.get(types[name].base_type().__name__, len(_PROBED)))[:1]
-    found = _is_same(rows, revision.held([*keys, *probe]), keys, types)
-    if not found.any() or len(probe) == len(values):
+    probe = probe_of(types, keys)
+    found = _is_same(rows, hits.values.select(*keys, *([] if probe is None else [probe])), keys, types)
+    if not found.any() or len(values) <= 1:
         return found
     maybe = rows.filter(found)
-    rest = _is_same(maybe, revision.held([*keys, *values], keys_of(maybe, keys, types)), keys, types)
+    places = hits.places_of(keys_of(maybe, keys, types))
+    rest = _is_same(maybe, hits.rows(places, [*keys, *values]), keys, types)
     return found.scatter(found.arg_true(), rest)
 
 

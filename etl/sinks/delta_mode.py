@@ -10,7 +10,10 @@ from etl.delta_types import stored
 from etl.schema import to_polars
 from etl.sinks.changes import refuse_keys, with_deletes
 from etl.sinks.contract import Edit
+from etl.sinks.delta_hits import FILE, Hits, Search, look
+from etl.sinks.delta_keys import may_hold
 from etl.sinks.delta_reading import FileReader
+from etl.sinks.delta_removal import Removal
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.sequences import refuse_sequence
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from etl.sinks.delta_checks import Prepared
     from etl.sinks.delta_log import DeltaLog, Head
     from etl.sinks.delta_options import DeltaOptions
+    from etl.sinks.delta_reading import LiveFile
     from etl.sinks.remembering import Memory
 
 
@@ -37,7 +41,7 @@ class Merge:
 
     attempt: str
     head: Head | None
-    revision: TableRevision | None
+    revision: TableRevision | Removal | None
 
 
 class Mode(ABC):
@@ -98,20 +102,34 @@ class HeldRows:
     """The rows that one version of a table has."""
 
     def __init__(self, site: SinkSite, log: DeltaLog, prepared: Prepared, head: Head) -> None:
-        self._live = log.live_files(head)
+        self._live = log.live_files(head).with_row_index(FILE)
+        self._files: Sequence[LiveFile] = self._live.to_dicts()
         self.schema = prepared.schema
         self._reader = FileReader(head, prepared.schema, site.storage, site.storage_options)
         self.types = to_polars(stored(prepared.schema))
 
-    def revision(self, edit: Edit, more: pl.DataFrame | None = None) -> TableRevision:
-        """Return what an edit does to them; ``more`` rows are put beside those that stay."""
-        return TableRevision(lambda: self._live, self._reader, edit, more)
+    def of_partitions(self, partitions: frozenset[tuple[str | None, ...]]) -> TableRevision:
+        """Return what takes out the rows of some partitions."""
+        return TableRevision(lambda: self._live, self._reader, Edit(self.schema, partitions=partitions))
 
-    def without(self, keys: Sequence[str], frames: Sequence[pl.DataFrame]) -> TableRevision:
-        """Return what takes out the rows that have a key of one of the frames."""
+    def with_keys(
+        self, frames: Sequence[pl.DataFrame], keys: Sequence[str], names: Sequence[str] = (), most: int | None = None
+    ) -> Hits:
+        """Return the rows that have a key of one of the frames, in the columns of the key and ``names``.
+
+        Where there are more than ``most``, only where they stand.
+        """
         import polars as pl
 
-        return self.revision(Edit(self.schema, keys=pl.concat([keys_of(frame, keys, self.types) for frame in frames])))
+        wanted = pl.concat([keys_of(frame, keys, self.types) for frame in frames]).unique()
+        search = Search(wanted, list(dict.fromkeys([*keys, *names])), most)
+        candidates = may_hold(self._live, wanted, self._reader.partition_by)[FILE]
+        found = look(self._reader, self._files, candidates, search)
+        return Hits(self._reader, self._files, search, found)
+
+    def without(self, places: pl.DataFrame, more: pl.DataFrame | None = None) -> Removal:
+        """Return what takes out the rows at some places, and puts ``more`` in."""
+        return Removal(self._reader, self._files, places, more)
 
 
 def keys_of(rows: pl.DataFrame, keys: Sequence[str], types: pl.Schema) -> pl.DataFrame:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from etl.sinks.changes import last_of_each, refuse_changes
-from etl.sinks.contract import Edit
 from etl.sinks.delta_history import History
+from etl.sinks.delta_hits import nowhere
 from etl.sinks.delta_merge import Merger
 from etl.sinks.delta_mode import HeldRows, Merge, Mode, keys_of
 
@@ -53,12 +53,13 @@ class Inserter(Mode):
         if held is None:
             self.last = Merge(attempt, prepared.head, None)
             return first.lazy()
-        known = held.without(self.keys, [first]).keys().with_columns(_etl_known=True)
+        known = held.with_keys([first], self.keys, most=first.height).stream(self.keys).unique().collect()
+        known = known.with_columns(_etl_known=True)
         asked = keys_of(first, self.keys, held.types)
         found = asked.join(known, on=self.keys, how="left", nulls_equal=True, maintain_order="left")["_etl_known"]
         is_known = found.fill_null(value=False)
         tally.count("deduplicated", first.filter(is_known))
-        self.last = Merge(attempt, prepared.head, held.without(self.keys, [first.clear()]))
+        self.last = Merge(attempt, prepared.head, held.without(nowhere()))
         return first.filter(~is_known).lazy()
 
 
@@ -86,5 +87,4 @@ class Partitions(Mode):
         partitions = frozenset(
             tuple(file.partition_values[name] for name in self.options.partition_by) for file in files
         )
-        revision = self._held.revision(Edit(self._held.schema, partitions=partitions))
-        self.last = Merge(self.last.attempt, self.last.head, revision)
+        self.last = Merge(self.last.attempt, self.last.head, self._held.of_partitions(partitions))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -42,14 +42,14 @@ class FileReader:
         """The table's root."""
         return self._storage.url
 
-    def read(self, file: LiveFile) -> pl.LazyFrame:
-        """Return the rows of a file in the columns that the table has now, partition columns included."""
+    def read(self, file: LiveFile, number: str | None = None) -> pl.LazyFrame:
+        """Return the rows of a file in the columns that the table has now, partition columns included.
+
+        The column ``number`` is put beside them: the place of each row in its file, from 0.
+        """
         import polars as pl
 
-        url = f"{self._storage.url}/{unquote(file['path'])}"
-        rows = pl.scan_parquet(
-            url, glob=False, hive_partitioning=False, storage_options=self._options or None, missing_columns="insert"
-        )
+        rows = self._scan(file, number)
         given = rows.collect_schema()
         types = to_polars(self.before)
         keys = file.get("partition") or {}
@@ -63,17 +63,41 @@ class FileReader:
                 columns.append(pl.col(name) if given[name] == dtype else pl.col(name).cast(dtype, strict=is_strict))
             else:
                 columns.append(pl.lit(None, dtype).alias(name))
-        return rows.select(columns)
+        return rows.select([*([] if number is None else [number]), *columns])
 
-    def typed(self, file: LiveFile) -> pl.LazyFrame:
+    def _scan(self, file: LiveFile, number: str | None = None) -> pl.LazyFrame:
+        import polars as pl
+
+        return pl.scan_parquet(
+            f"{self._storage.url}/{unquote(file['path'])}",
+            glob=False,
+            hive_partitioning=False,
+            storage_options=self._options or None,
+            missing_columns="insert",
+            row_index_name=number,
+        )
+
+    def counts(self, files: Sequence[LiveFile]) -> list[int]:
+        """Return how many rows each file has, by its footer."""
+        import polars as pl
+
+        if not files:
+            return []
+        return list(pl.concat([self._scan(file).select(pl.len()) for file in files]).collect()["len"])
+
+    def typed(self, file: LiveFile, number: str | None = None) -> pl.LazyFrame:
         """Return the rows of a file in the columns that the table is to have; those that are new come last, null.
 
-        Streaming raises SinkError where a value does not survive its new type.
+        The column ``number`` is put before them: the place of each row in its file. Streaming raises SinkError where a
+        value does not survive its new type.
         """
         import polars as pl
 
-        rows = self.read(file)
+        rows = self.read(file, number)
         wanted, given = to_polars(self.after), to_polars(self.before)
+        if number is not None:
+            wanted = pl.Schema({number: rows.collect_schema()[number], **wanted})
+            given = pl.Schema({number: wanted[number], **given})
         changed = [name for name in given if name in wanted and wanted[name] != given[name]]
         rows = rows.with_columns(pl.lit(None, wanted[name]).alias(name) for name in wanted if name not in given)
         if not changed:

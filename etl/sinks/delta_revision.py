@@ -1,4 +1,4 @@
-"""Rows that a Delta table holds already, written anew: other types, without those of some files or keys, other marks.
+"""Rows that a Delta table holds already, written anew: other types, without those of some files, other marks.
 
 Only files that hold such rows are rewritten, streaming. What is taken out and what is put in are one version, and rows
 are counted on both sides.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.balance import observed
 from etl.errors import BalanceError, SinkError
-from etl.schema import to_polars
 from etl.sinks.contract import Edit
-from etl.sinks.delta_files import partition_text
-from etl.sinks.delta_keys import may_hold, rows_with_keys, with_keys, without_keys
+from etl.sinks.delta_files import nan_observer, partition_text
 from etl.sinks.delta_reading import FileReader, LiveFile
-from etl.sinks.sequences import newest_of_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,15 +28,12 @@ _NEW = "_etl_new_"
 class TableRevision:
     """What an edit takes out of one version of a table, and what it puts back.
 
-    ``live`` gives the files of the version, ``more`` are other rows that are put in. ``gone`` is how many rows leave
-    for good, those of replaced partitions aside.
+    ``live`` gives the files of the version. ``gone`` is how many rows leave for good, those of replaced partitions
+    aside.
     """
 
-    def __init__(
-        self, live: Callable[[], pl.DataFrame], reader: FileReader, edit: Edit, more: pl.DataFrame | None = None
-    ) -> None:
+    def __init__(self, live: Callable[[], pl.DataFrame], reader: FileReader, edit: Edit) -> None:
         self._edit = edit
-        self._more = more
         self._replaced: list[LiveFile] = []
         self._reader = reader
         self.retypes = reader.retypes
@@ -56,14 +51,12 @@ class TableRevision:
     @property
     def puts_back(self) -> bool:
         """Whether rows have to be written."""
-        return bool(self._files) or (self._more is not None and self._more.height > 0)
+        return bool(self._files)
 
     @property
     def is_data_change(self) -> bool:
         """Whether rows go or change, and not only their types."""
-        has_keys = self._edit.keys is not None and self._edit.keys.height > 0
-        has_more = self._more is not None and self._more.height > 0
-        return bool(self._edit.files or self._edit.marks or has_keys or self._edit.partitions or has_more)
+        return bool(self._edit.files or self._edit.marks or self._edit.partitions)
 
     def _touched(self, live: pl.DataFrame) -> tuple[list[LiveFile], int]:
         """Return the files that hold rows to be changed (all for a type), and how many rows leave them for good.
@@ -83,9 +76,7 @@ class TableRevision:
         if self.retypes:
             every: list[LiveFile] = [*live.to_dicts()]
             return every, self._gone(self._concerned(every))
-        keys = self._edit.keys
-        candidates = live if keys is None else may_hold(live, keys, self._reader.partition_by)
-        files: list[LiveFile] = [file for file in candidates.to_dicts() if keys is not None or self._may_touch(file)]
+        files: list[LiveFile] = [file for file in live.to_dicts() if self._may_touch(file)]
         rows = self._concerned(files)
         touched = [file for file, count in zip(files, rows, strict=True) if count]
         return touched, self._gone(rows)
@@ -97,7 +88,7 @@ class TableRevision:
 
     def _gone(self, concerned: Sequence[int]) -> int:
         """Return how many of the rows that go or change go."""
-        return sum(concerned) if self._edit.files or self._edit.keys is not None else 0
+        return sum(concerned) if self._edit.files else 0
 
     def _may_touch(self, file: LiveFile) -> bool:
         column, wanted = (_FROM, self._edit.files) if self._edit.files else (_MARKED_BY, self._edit.marks)
@@ -110,63 +101,27 @@ class TableRevision:
         """Return how many rows of each file go or change."""
         import polars as pl
 
-        if self._edit.keys is not None:
-            return rows_with_keys(self._reader, files, self._edit.keys)
         if not self.is_data_change:
             return []
         column, wanted = (_FROM, self._edit.files) if self._edit.files else (_MARKED_BY, self._edit.marks)
         is_concerned = pl.col(column).is_in(list(wanted))
         return [self._reader.read(file).filter(is_concerned).select(pl.len()).collect().item() for file in files]
 
-    def rows(self) -> pl.LazyFrame:
-        """Return the rows that are put back. Streaming raises SinkError where a value does not survive its new type."""
-        import polars as pl
+    def written(self) -> tuple[list[pl.LazyFrame], set[str]]:
+        """Return the rows that are put back, to be written together, and which columns hold NaN.
 
-        more = [] if self._more is None else [self._more.lazy()]
-        if not self._files:
-            return pl.concat(more)
-        rows = pl.concat([self._reader.typed(file) for file in self._files])
-        if self._edit.keys is not None:
-            return pl.concat([without_keys(rows, self._edit.keys), *more])
-        if self._edit.files:
-            rows = rows.filter(~pl.col(_FROM).is_in(list(self._edit.files)).fill_null(value=False))
-        return self._marked(rows) if self._edit.marks else rows
-
-    def held(self, names: Sequence[str] | None = None, keys: pl.DataFrame | None = None) -> pl.DataFrame:
-        """Return the rows that the edit's keys (or some of them) have now, as the table is to have them.
-
-        ``names`` are columns, None for all.
+        The set is whole once the rows are written. Streaming raises SinkError where a value does not survive its new
+        type.
         """
         import polars as pl
 
-        wanted = self._edit.keys if keys is None else keys
-        types = to_polars(self._reader.after)
-        columns = list(types) if names is None else list(names)
-        if wanted is None or not self._files:
-            return pl.DataFrame(schema={name: types[name] for name in columns})
-        rows = pl.concat([self._reader.typed(file).select(columns) for file in self._files])
-        return with_keys(rows, wanted).collect(engine="streaming")
-
-    def keys(self) -> pl.DataFrame:
-        """Return those of the edit's keys that the table has, once each."""
-        import polars as pl
-
-        keys = self._edit.keys
-        if keys is None or not self._files:
-            return pl.DataFrame(schema=to_polars(self._reader.after)).select([] if keys is None else keys.columns)
-        rows = pl.concat([self._reader.typed(file).select(keys.columns) for file in self._files])
-        return with_keys(rows, keys).unique().collect(engine="streaming")
-
-    def newest(self, sequence_by: str) -> pl.DataFrame:
-        """Return the greatest sequence of each of the edit's keys that the table has, as ``sequences.NEWEST``."""
-        import polars as pl
-
-        keys = self._edit.keys
-        if keys is None or not self._files:
-            return pl.DataFrame(schema=to_polars(self._reader.after))
-        names = [*keys.columns, sequence_by]
-        rows = pl.concat([self._reader.typed(file).select(names) for file in self._files])
-        return newest_of_each(with_keys(rows, keys), keys.columns, sequence_by).collect(engine="streaming")
+        if not self._files:
+            return [], set()
+        look, found = nan_observer()
+        rows = pl.concat([self._reader.typed(file) for file in self._files])
+        if self._edit.files:
+            rows = rows.filter(~pl.col(_FROM).is_in(list(self._edit.files)).fill_null(value=False))
+        return [observed(self._marked(rows) if self._edit.marks else rows, look)], found
 
     def _marked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         """Return the rows with other values where there is a mark for their id."""
@@ -190,12 +145,8 @@ class TableRevision:
 
     def check(self, written: int) -> None:
         """Refuse to put back fewer or more rows than were there. Raises BalanceError."""
-        import polars as pl
-
-        counted = [self._reader.read(file).select(pl.len()) for file in self._files]
-        before = int(pl.concat(counted).collect()["len"].sum()) if counted else 0
-        more = 0 if self._more is None else self._more.height
-        if written != before - self.gone + more:
+        before = sum(self._reader.counts(self._files))
+        if written != before - self.gone:
             raise BalanceError(
                 f"{before} rows taken out, {self.gone} of them for good, {written} put back",
                 where=self._reader.url,

@@ -10,7 +10,7 @@ from etl.model import StagedFile
 from etl.sinks.delta_files import StagingPlan, describe_file, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import polars as pl
 
@@ -37,9 +37,15 @@ class StagingArea:
         self.app_id = ""
 
     def write(
-        self, batch_id: int, name: str, rows: pl.LazyFrame, nan_columns: set[str], *, keeps_order: bool = True
+        self,
+        batch_id: int,
+        name: str,
+        parts: Sequence[pl.LazyFrame],
+        nan_columns: set[str],
+        *,
+        keeps_order: bool = True,
     ) -> tuple[StagedFile, ...]:
-        """Write rows as files of an attempt and describe those that hold any; the others are removed.
+        """Write parts of rows as files of an attempt and describe those that hold any; the others are removed.
 
         ``nan_columns`` fills while the rows are written.
         """
@@ -51,8 +57,10 @@ class StagingArea:
             dict(self._site.storage_options),
             keeps_order,
         )
+        if not parts:
+            return ()
         paths = self._site.seam.effect(
-            f"{self._effect}.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
+            f"{self._effect}.write", partial(write_files, parts, plan), partial(write_files, [parts[0].head(1)], plan)
         )
         self._site.storage.sync(paths, effect=f"{self._effect}.sync")
         files = self._describe(paths, frozenset(nan_columns))
