@@ -101,7 +101,7 @@ class SlaOptions(Options):
 class PipelineFile(Options):
     """The fixed part of a pipeline file; what has a ``type`` is looked into by it.
 
-    Exactly one of ``source`` and ``sources`` is given.
+    Exactly one of ``source`` and ``sources`` is given, and of ``sink`` and ``sinks``.
     """
 
     version: Version = 1
@@ -112,7 +112,10 @@ class PipelineFile(Options):
         default=None, min_length=1, description="several, by name; the first is the main one, transforms take in others"
     )
     transforms: list[dict[str, Any]] = Field(default_factory=list)
-    sink: dict[str, Any]
+    sink: dict[str, Any] | None = None
+    sinks: list[dict[str, Any]] | None = Field(
+        default=None, min_length=1, description="several, each of which takes every row; the first table is the own one"
+    )
     trigger: TriggerName = "available_now"
     expect: list[ExpectationOptions] = Field(default_factory=list)
     quarantine: QuarantineOptions = Field(default_factory=QuarantineOptions)
@@ -166,6 +169,10 @@ class SinkCommon(Options):
     """The keys that every sink has."""
 
     type: str
+    name: str | None = Field(
+        default=None, description="of one among several; default: its table, or its type; it cannot change later"
+    )
+    columns: list[str] | None = Field(default=None, min_length=1, description="what the sink takes; default: all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +212,11 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True)
 class SinkSpec:
-    """A validated ``sink:``; ``table`` is its name for people, ``url`` its root.
+    """A validated ``sink:``, or one of ``sinks:``; ``table`` is its name for people, ``url`` its root.
 
     ``quarantine`` and ``quarantine_url`` are those of the table that rejected rows go to, ``late`` and ``late_url``
-    those of the table of late rows.
+    those of the table of late rows: of the own sink. ``role`` is what it is called in records, ``location`` its place
+    in the file. ``columns`` are those that it takes, None for all. Not ``is_table``: what is delivered to others.
     """
 
     type: str
@@ -219,14 +227,18 @@ class SinkSpec:
     quarantine_url: str = ""
     late: str = ""
     late_url: str = ""
+    role: str = "main"
+    location: Location = ("sink",)
+    columns: tuple[str, ...] | None = None
+    is_table: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpec:
     """A pipeline file, read and validated. ``document`` knows the positions, for faults found later.
 
-    The first of the ``sources`` is the main one. ``joins`` are URLs and patterns of static tables, each with the place
-    of the transform that joins it.
+    The first of the ``sources`` is the main one, ``sink`` the own one; ``further`` take the same rows. ``joins`` are
+    URLs and patterns of static tables, each with the place of the transform that joins it.
     """
 
     name: str
@@ -242,6 +254,12 @@ class PipelineSpec:
     sla: SlaOptions = field(default_factory=SlaOptions)
     trials: tuple[Trial, ...] = ()
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
+    further: tuple[SinkSpec, ...] = ()
+
+    @property
+    def sinks(self) -> tuple[SinkSpec, ...]:
+        """Its sinks, the own one first."""
+        return (self.sink, *self.further)
 
     @property
     def source(self) -> SourceSpec:
@@ -259,11 +277,12 @@ class PipelineSpec:
         return any(getattr(step.options, "late", "") == "table" for step in self.steps if step.key == "watermark")
 
     @property
-    def tables(self) -> dict[str, tuple[str, str]]:
+    def tables(self) -> dict[Location, tuple[str, str]]:
         """Every table that it writes, its name and its URL, by the block of the file that says so; its own first."""
-        sink = self.sink
-        late = {"late": (sink.late, sink.late_url)} if self.keeps_late else {}
-        return {"sink": (sink.table, sink.url), "quarantine": (sink.quarantine, sink.quarantine_url), **late}
+        own = self.sink
+        sinks = {sink.location: (sink.table, sink.url) for sink in self.sinks}
+        late = {("late",): (own.late, own.late_url)} if self.keeps_late else {}
+        return {**sinks, ("quarantine",): (own.quarantine, own.quarantine_url), **late}
 
     @property
     def steps(self) -> tuple[TransformSpec, ...]:
