@@ -280,9 +280,11 @@ class PipelineSpec:
     def tables(self) -> dict[Location, tuple[str, str]]:
         """Every table that it writes, its name and its URL, by the block of the file that says so; its own first."""
         own = self.sink
-        sinks = {sink.location: (sink.table, sink.url) for sink in self.sinks}
-        late = {("late",): (own.late, own.late_url)} if self.keeps_late else {}
-        return {**sinks, ("quarantine",): (own.quarantine, own.quarantine_url), **late}
+        found: dict[Location, tuple[str, str]] = {sink.location: (sink.table, sink.url) for sink in self.sinks}
+        found["quarantine",] = (own.quarantine, own.quarantine_url)
+        if self.keeps_late:
+            found["late",] = (own.late, own.late_url)
+        return found
 
     @property
     def steps(self) -> tuple[TransformSpec, ...]:

@@ -2,4 +2,9 @@
 
 from etl.registry import Registry
 
-SINKS = Registry({"delta": "etl.sinks.delta:DeltaSink"})
+SINKS = Registry(
+    {
+        "delta": "etl.sinks.delta:DeltaSink",
+        "key_value": "etl.sinks.key_value:KeyValueSink",
+    }
+)
