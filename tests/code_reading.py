@@ -32,6 +32,7 @@ RANKS = {
         "waking",
         "serve_options",
         "notifying",
+        "user_functions",
         "project",
     ),
     4: ("checkpoint", "formats", "state"),

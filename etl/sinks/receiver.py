@@ -169,7 +169,7 @@ class Receiver:
         is_first = self.replaces is not None and held is None
         self.deliver(Delivery(self._site.pipeline, manifest.batch_id, manifest.attempt, self._rows(manifest), is_first))
         self.record(manifest)
-        self._drop_before(manifest.batch_id)
+        self.drop_before(manifest.batch_id)
         return manifest.batch_id
 
     def record(self, manifest: Manifest) -> None:
@@ -213,12 +213,13 @@ class Receiver:
             return
         self._storage.sweep(STAGED, older_than_s=0.0, effect="receiver.sweep")
         self._storage.sweep(DELIVERED, older_than_s=0.0, effect="receiver.sweep")
-        self._drop_before(held + 1)
+        self.drop_before(held + 1)
 
-    def _drop_before(self, batch_id: int) -> None:
+    def drop_before(self, batch_id: int) -> None:
         """Remove staged files of earlier batches, all of which have their commit entry, and records but the newest."""
         for name in self._storage.list(STAGED):
             if name[:10].isdecimal() and int(name[:10]) < batch_id:
                 self._storage.remove(f"{STAGED}/{name}", effect="receiver.tend")
-        for name in self._storage.list(DELIVERED)[:-_KEPT_RECORDS]:
+        records = [name for name in self._storage.list(DELIVERED) if name.endswith(".json")]
+        for name in records[:-_KEPT_RECORDS]:
             self._storage.remove(f"{DELIVERED}/{name}", effect="receiver.tend")
