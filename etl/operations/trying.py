@@ -217,9 +217,10 @@ def _moved_sink(sink: SinkSpec, project: Project) -> SinkSpec:
     if sink.type == "delta":
         return moved
     kept = ("primary_key", "sequence_by", "delete_when") if sink.type == "key_value" else ()
-    options = {name: getattr(sink.options, name) for name in kept}
-    mode = {"write_mode": "merge"} if kept else {}
-    return replace(moved, type="delta", options=DeltaOptions(path=url, provenance=sink.is_table, **mode, **options))
+    options: dict[str, Any] = {name: getattr(sink.options, name) for name in kept}
+    if kept:
+        options["write_mode"] = "merge"
+    return replace(moved, type="delta", options=DeltaOptions(path=url, provenance=sink.is_table, **options))
 
 
 def _table(spec: PipelineSpec, name: str) -> tuple[str, str]:

@@ -96,12 +96,12 @@ class RedisStore:
         newer = self._newer(batch)
         pipe.multi()
         for first in range(0, len(gone), _SCANNED):
-            pipe.unlink(*gone[first : first + _SCANNED])
+            pipe.delete(*gone[first : first + _SCANNED])
         for app_id in batch.superseded or ():
             pipe.set(f"{self._own}{app_id}", _SUPERSEDED)
         for key in self._keys(batch.deletes):
             if key not in newer:
-                pipe.unlink(key)
+                pipe.delete(key)
         self._put(pipe, batch, newer)
         pipe.set(own, batch.batch_id)
         pipe.set(f"{self._own}claim:{batch.pipeline}", batch.batch_id)
@@ -115,7 +115,7 @@ class RedisStore:
             if self._options.value == "json":
                 pipe.set(key, raw)
                 continue
-            pipe.unlink(key)
+            pipe.delete(key)
             pipe.hset(key, mapping={name: _text(value) for name, value in json.loads(raw).items()})
 
     def _newer(self, batch: KeyedBatch) -> set[str]:
