@@ -15,6 +15,7 @@ from etl.config.specification import (
     PipelineFile,
     PipelineSpec,
     QuarantineOptions,
+    SourceSpec,
     TransformSpec,
 )
 from etl.config.trials import read_trials
