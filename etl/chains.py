@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from etl.flow import Flow
+from etl.flow import MAIN_ROLE, Flow
 from etl.model import CHANGE
 from etl.transforms.columns import kept_keys
 from etl.watermark import Rule
@@ -22,7 +22,7 @@ MAIN = ""
 
 
 SINK = "sink"
-"""The name that the state of a sink lies under; no transform has it."""
+"""The name that the state of the own sink lies under, with the role behind it that of another; no transform has it."""
 
 
 def chains(flow: Flow) -> list[str]:
@@ -72,15 +72,20 @@ def stateful_steps(flow: Flow) -> dict[str, Stateful]:
     return {names[id(step)]: step for step in steps if id(step) in names}
 
 
-def sink_memory(flow: Flow) -> SinkMemory | None:
-    """Return what the sink remembers beside its table, None where it does not."""
-    found: SinkMemory | None = getattr(flow.sink, "memory", None)
-    return found
+def memory_name(role: str) -> str:
+    """Return the name that the state of a sink lies under."""
+    return SINK if role == MAIN_ROLE else f"{SINK}-{role}"
+
+
+def sink_memories(flow: Flow) -> dict[str, SinkMemory]:
+    """Return what sinks remember beside their tables, by the names of ``memory_name``."""
+    found = {memory_name(outlet.role): getattr(outlet.sink, "memory", None) for outlet in flow.outlets}
+    return {name: memory for name, memory in found.items() if memory is not None}
 
 
 def state_names(flow: Flow) -> list[str]:
-    """Return the names that state lies under: those of stateful transforms, and ``SINK``."""
-    return [*stateful_steps(flow), *([] if sink_memory(flow) is None else [SINK])]
+    """Return the names that state lies under: those of stateful transforms, and of sinks that remember something."""
+    return [*stateful_steps(flow), *sink_memories(flow)]
 
 
 def clock_rules(flow: Flow) -> dict[str, Rule]:

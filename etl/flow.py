@@ -6,12 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.model import ReadLimit
+from etl.errors import ConfigError
+from etl.model import CHANGE, SYSTEM_COLUMNS, ReadLimit
 from etl.schema_contract import EVOLVE, SchemaContract
 from etl.sinks.late import ROLE as LATE
 from etl.sinks.quarantine import ROLE
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from etl.model import Schema
     from etl.sinks.contract import Sink
     from etl.sinks.late import Late
     from etl.sinks.quarantine import Quarantine
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _UNBOUNDED = ReadLimit()
+MAIN_ROLE = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,45 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
+class Outlet:
+    """A sink that takes the rows of every batch, by its role; of their ``columns`` these, None for all."""
+
+    role: str
+    sink: Sink
+    columns: tuple[str, ...] | None = None
+
+    def picked(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """Return rows with the columns that the sink takes; it drops system columns itself. Raises ConfigError."""
+        if self.columns is None:
+            return rows
+        given = rows.collect_schema()
+        missing = [name for name in self.columns if name not in given]
+        if missing:
+            raise ConfigError(
+                f"`columns` names {', '.join(missing)}, which is not among the columns: {', '.join(given)}",
+                where=self.sink.table,
+                hint="name columns that come out of the last transform",
+            )
+        carried = [name for name in given if name in (*SYSTEM_COLUMNS, CHANGE) and name not in self.columns]
+        return rows.select(*self.columns, *carried)
+
+    def prepare(self, rows: pl.Schema, *, may_widen: bool = False) -> Schema:
+        """Return the schema that the sink has after a batch of ``rows``. Raises SinkError, ConfigError."""
+        if self.columns is not None:
+            import polars as pl
+
+            rows = self.picked(pl.LazyFrame(schema=rows)).collect_schema()
+        return self.sink.prepare(rows, may_widen=may_widen)
+
+
+@dataclass(frozen=True, slots=True)
 class Flow:
     """What rows pass through. ``system`` are the system columns that they carry.
 
     Rows that are rejected go to the ``quarantine``; where there is none, a rejected row fails the batch. Late rows go
     to the ``late`` table; where there is none they are counted and not kept. ``branches`` are the sources beside the
     main one, whose rows a transform takes in by name. The first ``own`` of the transforms are the main source's own.
+    The ``sink`` takes of every row the ``columns``, None for all; ``further`` ones take the same rows.
     """
 
     name: str
@@ -63,6 +101,8 @@ class Flow:
     late: Late | None = None
     branches: tuple[Branch, ...] = ()
     own: int = 0
+    columns: tuple[str, ...] | None = None
+    further: tuple[Outlet, ...] = ()
 
     @property
     def sources(self) -> Mapping[str, Source]:
@@ -88,8 +128,13 @@ class Flow:
         return f"{self.block_of(index)}transforms[{number}].{self.transforms[index].label}"
 
     @property
+    def outlets(self) -> tuple[Outlet, ...]:
+        """The sinks that take the rows of every batch, in the order in which they are committed: the own one last."""
+        return (*self.further, Outlet(MAIN_ROLE, self.sink, self.columns))
+
+    @property
     def sinks(self) -> Mapping[str, Sink]:
-        """The tables that a batch may change, by role, in the order in which they are committed: the own one last."""
+        """All that a batch may change, by role, in the order in which it is committed: the own sink last."""
         rejected = {} if self.quarantine is None else {ROLE: self.quarantine.sink}
         late = {} if self.late is None else {LATE: self.late.sink}
-        return {**rejected, **late, "main": self.sink}
+        return {**rejected, **late, **{outlet.role: outlet.sink for outlet in self.outlets}}

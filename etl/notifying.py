@@ -58,12 +58,16 @@ class Receiver:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is told: a line, what there is to say about it, and the same for machines. Scrubbed when it is sent."""
+    """What is told: a line, what there is to say about it, and the same for machines. Scrubbed when it is sent.
+
+    A webhook gets the ``key`` as ``Idempotency-Key``: of two messages with the same key one is a repetition.
+    """
 
     title: str
     text: str = ""
     fields: Mapping[str, Json] = field(default_factory=dict)
     is_trouble: bool = True
+    key: str = ""
 
 
 def receiver_of(options: ReceiverOptions) -> Receiver:
@@ -83,18 +87,19 @@ def send(receiver: Receiver, message: Message, timeout_s: float = TIMEOUT_S) -> 
     title, text = scrubbed(message.title), scrubbed(message.text, keep="\n")
     if receiver.url.lower().startswith(("http://", "https://")):
         content = {"title": title, "text": f"{title}\n{text}".rstrip(), **scrubbed_value(message.fields)}
-        _post(receiver, json.dumps(content, ensure_ascii=False, default=str).encode(), timeout_s)
+        headers = {"Idempotency-Key": message.key} if message.key else {}
+        _post(receiver, json.dumps(content, ensure_ascii=False, default=str).encode(), headers, timeout_s)
     else:
         _hand_to_apprise(receiver, Message(title, text, is_trouble=message.is_trouble), timeout_s)
 
 
-def _post(receiver: Receiver, content: bytes, timeout_s: float) -> None:
+def _post(receiver: Receiver, content: bytes, added: Mapping[str, str], timeout_s: float) -> None:
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import Request, build_opener
 
     url, headers = _without_password(receiver.url)
-    headers |= {"Content-Type": "application/json; charset=utf-8", "User-Agent": "lakehouse-etl"}
+    headers |= {"Content-Type": "application/json; charset=utf-8", "User-Agent": "lakehouse-etl", **added}
     request = Request(url, content, headers, method="POST")  # noqa: S310  http and https alone
     try:
         with build_opener(_no_redirects()).open(request, timeout=timeout_s):

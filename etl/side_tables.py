@@ -27,6 +27,12 @@ class Parts:
     schemas: Mapping[str, Schema]
     revisions: Mapping[str, Revision]
 
+    def beside(self, others: Parts) -> Parts:
+        """Return these parts and others, of other roles."""
+        return Parts(
+            {**self.tables, **others.tables}, {**self.schemas, **others.schemas}, {**self.revisions, **others.revisions}
+        )
+
 
 def stage_sides(flow: Flow, plan: BatchPlan, attempt: str, tally: Tally) -> Parts:
     """Stage the rows that an attempt set aside: rejected ones, and what becomes of earlier ones, then late ones.

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from etl.balance import Tally, check_balance
-from etl.chains import SINK, sink_memory
+from etl.chains import memory_name, sink_memories
 from etl.culprits import culprit
 from etl.errors import EtlError, SchemaDriftError, SinkError, UnreadableFileError
 from etl.execution import Passage
-from etl.flow import Flow
+from etl.flow import MAIN_ROLE, Flow, Outlet
 from etl.intake import Intake, replaced_in_table
 from etl.model import BatchPlan, Manifest
 from etl.side_tables import Parts, stage_sides
@@ -77,18 +77,18 @@ class Attempt:
         """Return the walk of its rows through the transforms of ``flow``, the pipeline or a part of it."""
         return Passage(flow, self.plan, tally, None if self.states is None else self.states.opened)
 
-    def open_memory(self, schema: Schema) -> None:
-        """Give the sink, whose table has ``schema`` after the batch, what it remembers beside it."""
-        memory = sink_memory(self.flow)
+    def open_memory(self, role: str, schema: Schema) -> None:
+        """Give a sink, whose table has ``schema`` after the batch, what it remembers beside it."""
+        name = memory_name(role)
+        memory = sink_memories(self.flow).get(name)
         if memory is not None and self.states is not None:
-            memory.begin(self.states.opened(SINK, memory, memory.layouts(schema)), self.plan.batch_at)
+            memory.begin(self.states.opened(name, memory, memory.layouts(schema)), self.plan.batch_at)
 
     def stage_states(self, passage: Passage) -> dict[str, StateRef]:
-        """Stage what the transforms and the sink remember after it."""
+        """Stage what the transforms and the sinks remember after it."""
         if self.states is None:
             return {}
-        memory = sink_memory(self.flow)
-        learned = {} if memory is None else {SINK: memory.learned()}
+        learned = {name: memory.learned() for name, memory in sink_memories(self.flow).items()}
         return self.states.stage(self.plan.batch_id, self.name, {**passage.changes, **learned})
 
 
@@ -134,15 +134,38 @@ def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
 
 
 def _stage_own(attempt: Attempt, rows: pl.LazyFrame, tally: Tally, *, may_widen: bool) -> Parts:
-    """Stage what the batch has for the pipeline's own table: nothing at all where it would be left as it is."""
-    sink, plan = attempt.flow.sink, attempt.plan
+    """Stage what the batch has for the pipeline's sinks; several take the same rows, which are computed once."""
+    flow = attempt.flow
+    if not flow.further:
+        return _stage_outlet(attempt, flow.outlets[0], rows, tally, may_widen=may_widen)
+    frame = rows.collect(engine="streaming")
+    found = Parts({}, {}, {})
+    for outlet in flow.outlets:
+        own = tally if outlet.role == MAIN_ROLE else _tally_of(frame.height)
+        found = found.beside(_stage_outlet(attempt, outlet, frame.lazy(), own, may_widen=may_widen))
+        if own is not tally:
+            check_balance(own.counts(), where=f"{flow.name}, batch {attempt.plan.batch_id}, {outlet.sink.table}")
+    return found
+
+
+def _tally_of(rows: int) -> Tally:
+    """Return the tally of a sink beside the own one, at which so many rows arrive."""
+    tally = Tally()
+    tally.add("read", rows)
+    return tally
+
+
+def _stage_outlet(attempt: Attempt, outlet: Outlet, rows: pl.LazyFrame, tally: Tally, *, may_widen: bool) -> Parts:
+    """Stage what the batch has for one sink: nothing at all where it would be left as it is."""
+    sink, plan, role = outlet.sink, attempt.plan, outlet.role
+    rows = outlet.picked(rows)
     schema = sink.prepare(rows.collect_schema(), may_widen=may_widen)
-    attempt.open_memory(schema)
+    attempt.open_memory(role, schema)
     files = sink.stage(plan.batch_id, attempt.name, rows, tally)
     old, revision = sink.revise(plan.batch_id, attempt.name, Edit(schema, replaced_in_table(plan)))
     if sink.is_left_alone((*files, *old), schema, revision):
         return Parts({}, {}, {})
-    return Parts({"main": (*files, *old)}, {"main": schema}, {} if revision is None else {"main": revision})
+    return Parts({role: (*files, *old)}, {role: schema}, {} if revision is None else {role: revision})
 
 
 def _tally(flow: Flow) -> Tally:

@@ -99,7 +99,8 @@ class Runner:
         schemas = self._inlets.schemas()
         if all(schemas.values()):
             columns = FlowColumns(self._flow, schemas)
-            self._flow.sink.prepare(columns.result())
+            for outlet in self._flow.outlets:
+                outlet.prepare(columns.result())
             self._states.check(self._flow, columns)
 
     def _go_on_from(self, standing: Standing) -> None:

@@ -33,6 +33,7 @@ RANKS = {
         "cron",
         "serve_options",
         "notifying",
+        "user_functions",
         "project",
     ),
     4: ("checkpoint", "formats", "state"),

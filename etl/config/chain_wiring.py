@@ -11,7 +11,7 @@ from etl.config.building import built, fault_at
 from etl.config.faults import ConfigFaults
 from etl.config.registries import registered
 from etl.config.source_blocks import names_taken
-from etl.config.specification import PipelineSpec, TransformSpec
+from etl.config.specification import PipelineSpec, SinkSpec, TransformSpec
 from etl.errors import ConfigError
 from etl.project import Project
 from etl.transforms.contract import TransformSite
@@ -90,12 +90,24 @@ class _Chains:
 def _refuse_partial(spec: PipelineSpec, made: Sequence[Any]) -> None:
     """Refuse to replace partitions by what a stateful transform gives: new rows only. Raises ConfigFaults."""
     remembering = [step.label for step in made if is_stateful(step)]
-    if remembering and getattr(spec.sink.options, "write_mode", "append") == "replace_partitions":
-        fault = ConfigError(
-            f"{remembering[0]} gives new rows only, and `write_mode: replace_partitions` drops the other ones",
-            hint="write_mode: merge with a primary_key, or append",
-        )
-        raise ConfigFaults([fault_at(spec, ("sink",), fault)])
+    modes = {sink.location: _mode(sink) for sink in spec.sinks}
+    for location, mode in modes.items() if remembering else ():
+        if mode == "replace_partitions":
+            fault = ConfigError(
+                f"{remembering[0]} gives new rows only, and `write_mode: replace_partitions` drops the other ones",
+                hint="write_mode: merge with a primary_key, or append",
+            )
+            raise ConfigFaults([fault_at(spec, location, fault)])
+        if (mode == "overwrite") != _is_whole(spec):
+            fault = ConfigError(
+                f"{remembering[0]} gives all sinks either its whole result (`write_mode: overwrite`) or what is new",
+                hint="say overwrite at all of them or at none, or read the table in a second pipeline",
+            )
+            raise ConfigFaults([fault_at(spec, location, fault)])
+
+
+def _mode(sink: SinkSpec) -> str:
+    return str(getattr(sink.options, "write_mode", "append"))
 
 
 def _remembers(step: TransformSpec, scope: Scope) -> bool:
@@ -114,4 +126,4 @@ def is_stateful(step: Any) -> bool:  # noqa: ANN401  a transform, or its class
 
 
 def _is_whole(spec: PipelineSpec) -> bool:
-    return getattr(spec.sink.options, "write_mode", "append") == "overwrite"
+    return _mode(spec.sink) == "overwrite"

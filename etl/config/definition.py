@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from etl.config.interpolation import texts
 from etl.config.project_file import PROJECT_FILE
-from etl.config.specification import PipelineSpec, SourceSpec, TransformSpec, dumped
+from etl.config.specification import PipelineSpec, SinkSpec, SourceSpec, TransformSpec, dumped
 from etl.project import Project
 from etl.schema_contract import EVOLVE, STRICT
 from etl.secrets import mask_values
@@ -29,7 +29,7 @@ def definition_hash(spec: PipelineSpec, project: Project) -> str:
     definition = {
         **_sources(spec, project),
         "transforms": _steps(spec.transforms, project),
-        "sink": [spec.sink.type, dumped(spec.sink.options)],
+        **_sinks(spec, project),
         **_rules(spec),
     }
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -51,8 +51,23 @@ def _source(source: SourceSpec) -> list[Any]:
     return [source.type, dumped(source.options), _ordered(source.schema)]
 
 
+def _sinks(spec: PipelineSpec, project: Project) -> dict[str, Any]:
+    """Return what decides what becomes of rows: of the own sink as always, of further ones each with its name."""
+    own = _sink(spec.sink, project)
+    further = [[each.role, *_sink(each, project)] for each in spec.further]
+    return {"sink": own, **({"sinks": further} if further else {})}
+
+
+def _sink(sink: SinkSpec, project: Project) -> list[Any]:
+    columns = [] if sink.columns is None else [list(sink.columns)]
+    digests = [_digests(modules)] if (modules := _modules(dumped(sink.options), project, sink.type)) else []
+    return [sink.type, dumped(sink.options), *columns, *digests]
+
+
 def _steps(steps: Sequence[TransformSpec], project: Project) -> list[Any]:
-    return [[step.key, dumped(step.options), _python_digests(step, project)] for step in steps]
+    return [
+        [step.key, dumped(step.options), _digests(_modules(dumped(step.options), project, step.key))] for step in steps
+    ]
 
 
 def _rules(spec: PipelineSpec) -> dict[str, Any]:
@@ -73,21 +88,22 @@ def _ordered(schema: Any) -> list[list[Any]] | None:  # noqa: ANN401  a schema o
 
 def files_of(spec: PipelineSpec, project: Project) -> list[Path]:
     """Return the files that say what a pipeline is: its own, the project's, those of its Python functions."""
-    named = [path for step in spec.steps for path in _python_files(step, project).values()]
-    return [spec.path, project.folder / PROJECT_FILE, *named]
+    named = [path for step in spec.steps for path in _modules(dumped(step.options), project, step.key).values()]
+    called = [path for sink in spec.sinks for path in _modules(dumped(sink.options), project, sink.type).values()]
+    return [spec.path, project.folder / PROJECT_FILE, *named, *called]
 
 
-def _python_files(step: TransformSpec, project: Project) -> dict[str, Path]:
-    """Return each Python file that the transform names as ``module:function``, by its module."""
-    if step.key not in _PYTHON_KEYS:
+def _modules(options: object, project: Project, key: str) -> dict[str, Path]:
+    """Return each Python file that options name as ``module:function``, by its module."""
+    if key not in _PYTHON_KEYS:
         return {}
-    named = [_FUNCTION.fullmatch(text) for text in texts(dumped(step.options))]
+    named = [_FUNCTION.fullmatch(text) for text in texts(options)]
     modules = {found[1] for found in named if found}
     return {module: project.folder / "transforms" / f"{module.replace('.', '/')}.py" for module in modules}
 
 
-def _python_digests(step: TransformSpec, project: Project) -> dict[str, str]:
-    return {module: _digest(path) for module, path in _python_files(step, project).items()}
+def _digests(modules: Mapping[str, Path]) -> dict[str, str]:
+    return {module: _digest(path) for module, path in modules.items()}
 
 
 def _digest(path: Path) -> str:

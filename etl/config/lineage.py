@@ -14,6 +14,7 @@ from etl.project import CHECKPOINTS, Project
 
 _OWN = {
     "sink": "reads what the sink writes ({}): the pipeline would feed itself",
+    "sinks": "reads what a sink writes ({}): the pipeline would feed itself",
     "quarantine": "reads its own quarantine ({}): rejected rows would come back",
     "late": "reads its own late table ({}): late rows would come back",
 }
@@ -62,6 +63,10 @@ def check_after(specs: Sequence[PipelineSpec], known: Collection[str]) -> None:
                 )
 
 
+def _own(block: Location) -> str:
+    return _OWN[str(block[0])]
+
+
 def _reads_from(spec: PipelineSpec, other: PipelineSpec) -> bool:
     return any(_reads(spec, url) or _joins(spec, url) for _, url in other.tables.values())
 
@@ -86,16 +91,16 @@ def _check_own_loop(spec: PipelineSpec, project: Project) -> None:
             _fault(spec, source.location, f"reads the lake's checkpoints ({CHECKPOINTS})")
         read = next((block for block, (_, url) in spec.tables.items() if _may_read(source, url)), None)
         if read is not None:
-            _fault(spec, source.location, _OWN[read].format(spec.tables[read][0]))
+            _fault(spec, source.location, _own(read).format(spec.tables[read][0]))
     for name, url in spec.tables.values():
         _check_joined(spec, url, f"joins a table of its own ({name}): what a row finds would depend on the batches")
     _check_joined(spec, checkpoints, f"joins the lake's checkpoints ({CHECKPOINTS})")
     over = next((block for block, (_, url) in spec.tables.items() if _overlay(url, checkpoints)), None)
     if over is not None:
-        _fault(spec, (over,), f"writes over the lake's checkpoints ({CHECKPOINTS})")
-    for block in ("sink", "late"):
-        if block in spec.tables and _overlay(spec.sink.quarantine_url, spec.tables[block][1]):
-            what = "sink's" if block == "sink" else "late"
+        _fault(spec, over, f"writes over the lake's checkpoints ({CHECKPOINTS})")
+    for block, (_, url) in spec.tables.items():
+        if block != ("quarantine",) and _overlay(spec.sink.quarantine_url, url):
+            what = "late" if block == ("late",) else "sink's"
             told = f"{spec.sink.quarantine} is not beside the {what} table {spec.tables[block][0]}"
             _fault(spec, ("quarantine",), told)
 
@@ -110,21 +115,23 @@ def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:
     """Names and places that differ only in case are the same on some filesystems."""
     if first.name.casefold() == second.name.casefold():
         second.document.fault(("name",), f"'{second.name}' is the name of {first.document.file} too")
-    if _check_tables(first, second, "sink", "sink"):
+    own = (first.sink.location, second.sink.location)
+    if _check_tables(first, second, own):
         return
-    for theirs, ours in product(first.tables, second.tables):
-        if (theirs, ours) != ("sink", "sink"):
-            _check_tables(first, second, theirs, ours)
+    for pair in product(first.tables, second.tables):
+        if pair != own:
+            _check_tables(first, second, pair)
 
 
-def _check_tables(first: PipelineSpec, second: PipelineSpec, theirs: str, ours: str) -> bool:
+def _check_tables(first: PipelineSpec, second: PipelineSpec, blocks: tuple[Location, Location]) -> bool:
     """Note, and tell, that a table of ``second`` is one of ``first``, or lies in it or around it."""
+    theirs, ours = blocks
     (other, one), (table, two) = first.tables[theirs], second.tables[ours]
     one, two = one.casefold(), two.casefold()
     if one == two:
-        _fault(second, (ours,), f"{table} is written by {first.document.file} too")
+        _fault(second, ours, f"{table} is written by {first.document.file} too")
     elif _overlay(one, two):
-        _fault(second, (ours,), f"{table} and {other} ({first.document.file}) lie one in the other")
+        _fault(second, ours, f"{table} and {other} ({first.document.file}) lie one in the other")
     return _overlay(one, two)
 
 
@@ -151,7 +158,7 @@ def _takes_from(source: SourceSpec, other: PipelineSpec) -> bool:
 def _fault(spec: PipelineSpec, block: Location, message: str) -> None:
     """Note a fault at what the block reads or writes; a table beside the sink's goes with it unless it is named."""
     is_unnamed = block in (("quarantine",), ("late",)) and (*block, "table") not in spec.document.values
-    block = ("sink",) if is_unnamed else block
+    block = spec.sink.location if is_unnamed else block
     keys = [(*block, key) for key in ("path", "include", "table") if (*block, key) in spec.document.values]
     spec.document.fault(keys[0] if keys else block, message)
 

@@ -7,7 +7,7 @@ from typing import Any
 from etl.config.explanation import Place, validate
 from etl.config.faults import ConfigFaults, Location, nearest, shown
 from etl.config.interpolation import Surroundings, interpolate
-from etl.config.specification import ProfileFile, ProjectFile
+from etl.config.project_keys import ProfileFile, ProjectFile
 from etl.config.yaml_reader import Document, read_yaml
 from etl.notifying import ReceiverOptions, receiver_of
 from etl.project import DEFAULT_LIMIT, Project, absolute

@@ -4,83 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from etl.config.faults import Location
+from etl.config.project_keys import BatchOptions, Version
 from etl.config.schedule import ScheduleOptions, TriggerName, TriggerOption
 from etl.config.trials import Trial, TrialOptions
 from etl.config.yaml_reader import Document
 from etl.model import ReadLimit, Schema
-from etl.notifying import ReceiverOptions
-from etl.options import DurationS, Options, SizeBytes
-from etl.project import DEFAULT_LIMIT, DEFAULT_MEMORY_BYTES
+from etl.options import DurationS, Options
+from etl.project import DEFAULT_LIMIT
 from etl.schema_contract import CONTRACTS, EVOLVE, STRICT, MissingColumns, NewColumns, SchemaContract, TypeChange
-from etl.serve_options import ServeOptions
 from etl.transforms.expectations import ExpectationOptions
-
-
-def _known_version(value: object) -> object:
-    """Refuse every version but 1; true, which Python takes for 1, too."""
-    if value is True or value != 1:
-        raise ValueError("only version 1 is known")
-    return value
-
-
-Version = Annotated[Literal[1], BeforeValidator(_known_version)]
-
-
-def _option_text(value: object) -> object:
-    """Return a scalar as object stores want it: ``true`` and numbers as text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, int | float) else value
-
-
-StorageOption = Annotated[
-    str, BeforeValidator(_option_text), Field(json_schema_extra={"type": ["string", "boolean", "number"]})
-]
-Storage: TypeAlias = dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*$")], dict[str, StorageOption]]
-
-
-class BatchOptions(Options):
-    """How much one batch takes; the first bound reached counts."""
-
-    max_files: Annotated[int, Field(ge=1)] | None = None
-    max_bytes: SizeBytes | None = None
-    max_rows: Annotated[int, Field(ge=1)] | None = None
-    max_latency: DurationS = Field(default=0.0, description="how long a continuous run waits for a batch to fill")
-
-    def limit(self, default: ReadLimit) -> ReadLimit:
-        """Return the read limit; a bound that is not given is that of ``default``."""
-        bounds = ("max_files", "max_bytes", "max_rows")
-        given = {name: getattr(self, name) for name in self.model_fields_set if name in bounds}
-        return ReadLimit(**{name: given.get(name, getattr(default, name)) for name in bounds})
-
-
-class DefaultsOptions(Options):
-    """What pipelines do unless they say otherwise."""
-
-    batch: BatchOptions = Field(default_factory=BatchOptions)
-
-
-class ProfileFile(Options):
-    """The keys of ``etl.yml`` that a profile may overlay."""
-
-    lake: Annotated[str, Field(min_length=1)] = "lake"
-    storage: Storage = Field(default_factory=dict)
-    defaults: DefaultsOptions = Field(default_factory=DefaultsOptions)
-    memory: SizeBytes = DEFAULT_MEMORY_BYTES
-    alerts: list[ReceiverOptions] = Field(default_factory=list, description="who is told when something goes wrong")
-    serve: ServeOptions = Field(default_factory=ServeOptions)
-
-
-class ProjectFile(ProfileFile):
-    """``etl.yml``."""
-
-    version: Version = 1
-    profiles: dict[str, ProfileFile] = Field(default_factory=dict)
 
 
 class QuarantineOptions(Options):
@@ -102,7 +39,7 @@ class SlaOptions(Options):
 class PipelineFile(Options):
     """The fixed part of a pipeline file; what has a ``type`` is looked into by it.
 
-    Exactly one of ``source`` and ``sources`` is given.
+    Exactly one of ``source`` and ``sources`` is given, and of ``sink`` and ``sinks``.
     """
 
     version: Version = 1
@@ -113,7 +50,10 @@ class PipelineFile(Options):
         default=None, min_length=1, description="several, by name; the first is the main one, transforms take in others"
     )
     transforms: list[dict[str, Any]] = Field(default_factory=list)
-    sink: dict[str, Any]
+    sink: dict[str, Any] | None = None
+    sinks: list[dict[str, Any]] | None = Field(
+        default=None, min_length=1, description="several, each of which takes every row; the first table is the own one"
+    )
     trigger: TriggerOption = "available_now"
     isolation: Literal["none", "process"] = Field(
         default="none", description="process: under etl serve each run has a process of its own"
@@ -170,6 +110,10 @@ class SinkCommon(Options):
     """The keys that every sink has."""
 
     type: str
+    name: str | None = Field(
+        default=None, description="of one among several; default: its table, or its type; it cannot change later"
+    )
+    columns: list[str] | None = Field(default=None, min_length=1, description="what the sink takes; default: all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +153,11 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True)
 class SinkSpec:
-    """A validated ``sink:``; ``table`` is its name for people, ``url`` its root.
+    """A validated ``sink:``, or one of ``sinks:``; ``table`` is its name for people, ``url`` its root.
 
     ``quarantine`` and ``quarantine_url`` are those of the table that rejected rows go to, ``late`` and ``late_url``
-    those of the table of late rows.
+    those of the table of late rows: of the own sink. ``role`` is what it is called in records, ``location`` its place
+    in the file. ``columns`` are those that it takes, None for all. Not ``is_table``: what is delivered to others.
     """
 
     type: str
@@ -223,14 +168,19 @@ class SinkSpec:
     quarantine_url: str = ""
     late: str = ""
     late_url: str = ""
+    role: str = "main"
+    location: Location = ("sink",)
+    columns: tuple[str, ...] | None = None
+    is_table: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PipelineSpec:
     """A pipeline file, read and validated. ``document`` knows the positions, for faults found later.
 
-    The first of the ``sources`` is the main one. ``joins`` are URLs and patterns of static tables, each with the place
-    of the transform that joins it. With a ``schedule``, which is a service's, a run takes what is available.
+    The first of the ``sources`` is the main one, ``sink`` the own one; ``further`` take the same rows. ``joins`` are
+    URLs and patterns of static tables, each with the place of the transform that joins it. With a ``schedule``, which
+    is a service's, a run takes what is available.
     """
 
     name: str
@@ -248,6 +198,12 @@ class PipelineSpec:
     sla: SlaOptions = field(default_factory=SlaOptions)
     trials: tuple[Trial, ...] = ()
     document: Document = field(default_factory=lambda: Document(""), repr=False, compare=False)
+    further: tuple[SinkSpec, ...] = ()
+
+    @property
+    def sinks(self) -> tuple[SinkSpec, ...]:
+        """Its sinks, the own one first."""
+        return (self.sink, *self.further)
 
     @property
     def source(self) -> SourceSpec:
@@ -265,11 +221,14 @@ class PipelineSpec:
         return any(getattr(step.options, "late", "") == "table" for step in self.steps if step.key == "watermark")
 
     @property
-    def tables(self) -> dict[str, tuple[str, str]]:
+    def tables(self) -> dict[Location, tuple[str, str]]:
         """Every table that it writes, its name and its URL, by the block of the file that says so; its own first."""
-        sink = self.sink
-        late = {"late": (sink.late, sink.late_url)} if self.keeps_late else {}
-        return {"sink": (sink.table, sink.url), "quarantine": (sink.quarantine, sink.quarantine_url), **late}
+        own = self.sink
+        found: dict[Location, tuple[str, str]] = {sink.location: (sink.table, sink.url) for sink in self.sinks}
+        found["quarantine",] = (own.quarantine, own.quarantine_url)
+        if self.keeps_late:
+            found["late",] = (own.late, own.late_url)
+        return found
 
     @property
     def steps(self) -> tuple[TransformSpec, ...]:

@@ -15,9 +15,10 @@ from etl.config.definition import definition_hash
 from etl.config.faults import ConfigFaults, Location
 from etl.config.interpolation import texts
 from etl.config.registries import registered
-from etl.config.specification import PipelineSpec, SourceSpec, dumped
+from etl.config.sink_blocks import provenance_of
+from etl.config.specification import PipelineSpec, SinkSpec, SourceSpec, dumped
 from etl.errors import ConfigError, EtlError
-from etl.flow import Branch, Flow
+from etl.flow import Branch, Flow, Outlet
 from etl.flow_schema import check_flow
 from etl.intake import without
 from etl.model import PROVENANCE_COLUMNS, SYSTEM_COLUMNS, Schema
@@ -47,25 +48,27 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
     """
     checkpoint = open_storage(project.checkpoint_url(spec.name), seam, project.storage_options)
     generation = newest_generation(checkpoint) if generation is None else generation
-    provenance = PROVENANCE_COLUMNS if getattr(spec.sink.options, "provenance", True) else ()
     transforms, own = wire_transforms(spec, project)
     records = records_of(checkpoint, generation)
     sites = [_site(source, project, seam, records) for source in spec.sources]
     main, *branches = (_branch(spec, *each) for each in zip(spec.sources, sites, own, strict=True))
     every = [*transforms, *(step for branch in branches for step in branch.transforms)]
+    make = _Sinks(spec, project, seam, records)
     flow = Flow(
         name=spec.name,
         source_name=main.name,
         source=main.source,
         transforms=transforms,
-        sink=_sink(spec, project, seam, provenance),
-        system=_system_columns(spec, provenance),
+        sink=make.sink(spec.sink),
+        system=_system_columns(spec),
         expectations=Expectations(spec.expect) if spec.expect else None,
         quarantine=_quarantine(spec, project, seam),
         contract=main.contract,
         late=_late(spec, project, seam) if any(getattr(step, "keeps_late", False) for step in every) else None,
         branches=tuple(branches),
         own=len(main.transforms),
+        columns=spec.sink.columns,
+        further=tuple(Outlet(each.role, make.sink(each), each.columns) for each in spec.further),
     )
     definition = definition_hash(spec, project)
     return Pipeline(
@@ -99,16 +102,35 @@ def _site(source: SourceSpec, project: Project, seam: Seam, records: Storage) ->
     )
 
 
-def _sink(spec: PipelineSpec, project: Project, seam: Seam, provenance: tuple[str, ...]) -> Any:  # noqa: ANN401  a Sink
-    site = SinkSite(
-        table=spec.sink.table,
-        url=spec.sink.url,
-        storage=open_storage(spec.sink.url, seam, project.storage_options, is_shared=True),
-        seam=seam,
-        storage_options=object_store_options(scheme_of(spec.sink.url), project.options_for(spec.sink.url)),
-        provenance=provenance,
-    )
-    return built(spec, ("sink",), lambda: registered("sinks", spec.sink.type)(spec.sink.options, site))
+@dataclass(frozen=True, slots=True)
+class _Sinks:
+    """What sinks of a pipeline are made with. ``records`` are those of its checkpoint."""
+
+    spec: PipelineSpec
+    project: Project
+    seam: Seam
+    records: Storage
+
+    def sink(self, sink: SinkSpec) -> Any:  # noqa: ANN401  a Sink
+        """Return a sink. Raises ConfigFaults at its place in the file."""
+        project, seam, url = self.project, self.seam, sink.url
+        if sink.is_table:
+            storage = open_storage(url, seam, project.storage_options, is_shared=True)
+            options = object_store_options(scheme_of(url), project.options_for(url))
+        else:
+            storage, options = self.records.at(f"sinks/{sink.role}"), {}
+        site = SinkSite(
+            table=sink.table,
+            url=url if sink.is_table else storage.url,
+            storage=storage,
+            seam=seam,
+            storage_options=options,
+            provenance=provenance_of(sink, PROVENANCE_COLUMNS, SYSTEM_COLUMNS),
+            role=sink.role,
+            project=project,
+            pipeline=self.spec.name,
+        )
+        return built(self.spec, sink.location, lambda: registered("sinks", sink.type)(sink.options, site))
 
 
 def _quarantine(spec: PipelineSpec, project: Project, seam: Seam) -> Quarantine:
@@ -144,11 +166,12 @@ def _side_table(table: SideTable, project: Project, seam: Seam) -> DeltaSink:
     return DeltaSink(DeltaOptions(path=table.url), site)
 
 
-def _system_columns(spec: PipelineSpec, provenance: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the system columns that rows carry: their origin, those kept in the table, those that a check names."""
+def _system_columns(spec: PipelineSpec) -> tuple[str, ...]:
+    """Return the system columns that rows carry: their origin, those kept by sinks, those that a check names."""
     named = "\n".join(text for step in spec.steps for text in texts(dumped(step.options)))
     named += "\n".join(each.check for each in spec.expect)
-    carried = {*provenance, "_source_file", "_source_offset"}  # rows are counted by their file, and rejected with both
+    kept = [name for sink in spec.sinks for name in provenance_of(sink, PROVENANCE_COLUMNS, SYSTEM_COLUMNS)]
+    carried = {*kept, "_source_file", "_source_offset"}  # rows are counted by their file, and rejected with both
     return tuple(name for name in SYSTEM_COLUMNS if name in carried or re.search(rf"\b{name}\b", named))
 
 
@@ -165,10 +188,23 @@ def check_plan(spec: PipelineSpec, pipeline: Pipeline, schemas: Mapping[str, Sch
         unknown = {name for name, schema in known.items() if not has_columns(schema)} - {pipeline.flow.source_name}
         rows = check_flow(without(pipeline.flow, unknown), known)
         _refuse_lost_origin(spec, pipeline.flow, rows)
-        pipeline.sink.prepare(rows)
     except EtlError as exc:
         raise ConfigFaults([fault_at(spec, _place_of(spec, exc), exc)]) from exc
+    _check_sinks(spec, pipeline.flow, rows)
     return rows
+
+
+def _check_sinks(spec: PipelineSpec, flow: Flow, rows: pl.Schema) -> None:
+    """Hand every sink the columns that arrive. Raises ConfigFaults with what they refuse, each at its sink."""
+    places = {sink.role: sink.location for sink in spec.sinks}
+    faults = []
+    for outlet in flow.outlets:
+        try:
+            outlet.prepare(rows)
+        except EtlError as exc:
+            faults.append((fault_at(spec, places[outlet.role], exc), exc))
+    if faults:
+        raise ConfigFaults([fault for fault, _ in faults]) from faults[0][1]
 
 
 def _refuse_lost_origin(spec: PipelineSpec, flow: Flow, rows: pl.Schema) -> None:

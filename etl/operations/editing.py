@@ -17,7 +17,7 @@ from etl.config.wiring import wire
 from etl.errors import ConfigError
 from etl.operations.validation import validate
 from etl.operations.workspace import Workspace
-from etl.transforms.functions import FOLDER
+from etl.user_functions import FOLDER
 
 if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec

@@ -39,7 +39,9 @@ class Extent:
 
 def extents_of(spec: PipelineSpec, project: Project, seam: Seam) -> list[Extent]:
     """Return the tables that a pipeline writes. Raises SinkError for one that cannot be read."""
-    return [_extent(role, name, url, project, seam) for role, (name, url) in spec.tables.items()]
+    delivered = {sink.location for sink in spec.sinks if not sink.is_table}
+    places = {place: named for place, named in spec.tables.items() if place not in delivered}
+    return [_extent(".".join(map(str, place)), *named, project, seam) for place, named in places.items()]
 
 
 def _extent(role: str, name: str, url: str, project: Project, seam: Seam) -> Extent:

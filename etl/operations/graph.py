@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec, SourceSpec
     from etl.project import Project
 
-Kind: TypeAlias = Literal["source", "pipeline", "table"]
+Kind: TypeAlias = Literal["source", "pipeline", "table", "receiver"]
 
 BOX_WIDTH, BOX_HEIGHT = 180, 40
 _COLUMN, _ROW = 250, 64
@@ -131,7 +131,7 @@ class Graph:
     def as_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart."""
         names = {node.key: f"n{index}" for index, node in enumerate(self.nodes)}
-        forms = {"source": "[/{}/]", "pipeline": "([{}])", "table": "[({})]"}
+        forms = {"source": "[/{}/]", "pipeline": "([{}])", "table": "[({})]", "receiver": ">{}]"}
         lines = [f"  {names[node.key]}{forms[node.kind].format(_quoted(node.label))}" for node in self.nodes]
         arrows = [
             f"  {names[edge.start]} {'-.->' if edge.is_lookup else '-->'} {names[edge.end]}" for edge in self.edges
@@ -152,9 +152,10 @@ def graph_of(specs: Sequence[PipelineSpec], project: Project) -> Graph:
             nodes.setdefault(node.key, node)
             edges.setdefault((node.key, pipeline.key), Edge(node.key, pipeline.key, is_lookup))
         nodes[pipeline.key] = pipeline
-        name, url = spec.tables["sink"]
-        nodes.setdefault(f"table:{url}", Node(f"table:{url}", "table", name))
-        edges[pipeline.key, f"table:{url}"] = Edge(pipeline.key, f"table:{url}")
+        for sink in spec.sinks:
+            end = Node(f"table:{sink.url}", "table" if sink.is_table else "receiver", sink.table)
+            nodes.setdefault(end.key, end)
+            edges[pipeline.key, end.key] = Edge(pipeline.key, end.key)
     return Graph(tuple(nodes.values()), tuple(edges.values()))
 
 

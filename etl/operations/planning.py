@@ -131,7 +131,7 @@ def _schema_changes(
     table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
     sources = intake.changes(found)
     may_widen = any(change.before is not None for change in sources)
-    return sources, schema_changes(table, flow.sink.prepare(rows, may_widen=may_widen))
+    return sources, schema_changes(table, flow.outlets[-1].prepare(rows, may_widen=may_widen))
 
 
 def _definition(sight: Sight) -> str:

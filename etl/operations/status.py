@@ -95,8 +95,15 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     lags = None if files is None else _lags_of_logs(sight, seam)
     behind = None if files is None else _versions_behind(sight)
     note = note or (f"{behind} version{'s' * (behind != 1)} behind" if behind and state == "waiting" else "")
+    note = "; ".join(each for each in (note, *_undelivered(pipeline)) if each)
     table = pipeline.sink.table
     return Status(pipeline.name, state, table, files, size_bytes, note, last, failure, waiting, lags, behind)
+
+
+def _undelivered(pipeline: Pipeline) -> list[str]:
+    """Return what sinks say of what they could not deliver yet."""
+    sinks = (outlet.sink for outlet in pipeline.flow.outlets)
+    return [sink.backlog() for sink in sinks if hasattr(sink, "backlog")]
 
 
 def _versions_behind(sight: Sight) -> int | None:

@@ -40,8 +40,6 @@ _TEXTS = ("csv", "tsv")
 _FOLDER = ".folder"
 """A file that makes its folder: nothing may be given, but the folder must be there."""
 
-_ROLES = {"late": ("late", "late_url"), "quarantine": ("quarantine", "quarantine_url"), "main": ("table", "url")}
-
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
@@ -119,7 +117,7 @@ class _Attempt:
     def _differences(self, spec: PipelineSpec, project: Project) -> Iterator[Difference]:
         """Yield how each expected table differs. Raises ConfigError for a table that the pipeline does not write."""
         for name, expected in self.trial.expected.items():
-            table, url = _table(spec.sink, name)
+            table, url = _table(spec, name)
             found = difference(table, expected, _rows(project, url), is_exact=self.trial.is_exact)
             if found is not None:
                 yield found
@@ -143,7 +141,8 @@ def _moved(spec: PipelineSpec, project: Project, trial: Trial, folder: Path) -> 
         _given_source(source, trial, folder / "given" / source.name, is_text=source.name in texts)
         for source in spec.sources
     )
-    return replace(spec, sources=sources, sink=_moved_sink(spec.sink, project))
+    further = tuple(_moved_sink(sink, project) for sink in spec.further)
+    return replace(spec, sources=sources, sink=_moved_sink(spec.sink, project), further=further)
 
 
 def _given_source(source: SourceSpec, trial: Trial, folder: Path, *, is_text: bool) -> SourceSpec:
@@ -208,18 +207,34 @@ def _spelt(rows: Rows, source: SourceSpec) -> Rows:
 
 
 def _moved_sink(sink: SinkSpec, project: Project) -> SinkSpec:
-    """Return a sink whose tables are in the folder of a test; one that is no Delta table becomes one."""
-    main, quarantine, late = (f"{project.lake}/{role}/table" for role in ("main", "quarantine", "late"))
-    moved = replace(sink, url=main, quarantine_url=quarantine, late_url=late)
-    return moved if sink.type == "delta" else replace(moved, type="delta", options=DeltaOptions(path=main))
+    """Return a sink whose tables are in the folder of a test; one that is no Delta table becomes one.
+
+    Nothing is delivered by a test: what others would have got is in a table of the same keys.
+    """
+    quarantine, late = (f"{project.lake}/{role}/table" for role in ("quarantine", "late"))
+    url = f"{project.lake}/{sink.role}/table"
+    moved = replace(sink, url=url, quarantine_url=quarantine, late_url=late, is_table=True)
+    if sink.type == "delta":
+        return moved
+    kept = ("primary_key", "sequence_by", "delete_when") if sink.type == "key_value" else ()
+    options: dict[str, Any] = {name: getattr(sink.options, name) for name in kept}
+    if kept:
+        options["write_mode"] = "merge"
+    return replace(moved, type="delta", options=DeltaOptions(path=url, provenance=sink.is_table, **options))
 
 
-def _table(sink: SinkSpec, name: str) -> tuple[str, str]:
+def _table(spec: PipelineSpec, name: str) -> tuple[str, str]:
     """Return the name and URL of a table by its role, or its name. Raises ConfigError."""
-    for role, (named, url) in _ROLES.items():
-        if name in (role, getattr(sink, named)):
-            return getattr(sink, named), getattr(sink, url)
-    known = [getattr(sink, named) for named, _ in _ROLES.values()]
+    own = spec.sink
+    tables = {
+        "late": (own.late, own.late_url),
+        "quarantine": (own.quarantine, own.quarantine_url),
+        **{sink.role: (sink.table, sink.url) for sink in spec.sinks},
+    }
+    for role, (named, url) in tables.items():
+        if name in (role, named):
+            return named, url
+    known = [named for named, _ in tables.values()]
     raise ConfigError(f"expect: the pipeline writes no table '{name}'{nearest(name, known)}")
 
 

@@ -148,7 +148,8 @@ class _Again:
         """The pipeline, with its tables in the folder; it reads what it always reads."""
         main, quarantine, late = (f"{self.folder}/{role}" for role in ("main", ROLE, LATE))
         spec = self.evidence.spec
-        return replace(spec, sink=replace(spec.sink, url=main, quarantine_url=quarantine, late_url=late))
+        moved = replace(spec.sink, url=main, quarantine_url=quarantine, late_url=late)
+        return replace(spec, sink=moved, further=())  # nothing is delivered again
 
     def made(self, role: str, url: str) -> pl.LazyFrame | None:
         """Return the rows of a table in the folder, None where none was made."""

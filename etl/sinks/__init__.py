@@ -2,4 +2,13 @@
 
 from etl.registry import Registry
 
-SINKS = Registry({"delta": "etl.sinks.delta:DeltaSink"})
+SINKS = Registry(
+    {
+        "alert": "etl.sinks.alert:AlertSink",
+        "console": "etl.sinks.console:ConsoleSink",
+        "delta": "etl.sinks.delta:DeltaSink",
+        "key_value": "etl.sinks.key_value:KeyValueSink",
+        "memory": "etl.sinks.memory_rows:MemoryRows",
+        "python": "etl.sinks.python:PythonSink",
+    }
+)

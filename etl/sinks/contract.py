@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import Json, Manifest, Revision, Schema, StagedFile
+    from etl.project import Project
     from etl.state.contract import Fingerprint, State, StateChange, TableLayout
 
 
@@ -25,6 +26,8 @@ class SinkSite:
     ``table`` is the name for people, ``url`` the table's root, ``storage`` the same as a folder of records.
     ``storage_options`` are as Polars and deltalake take them, ``provenance`` the system columns that the table keeps.
     ``role`` is what the table is to its pipeline: ``main``, or a side table's word; manifests name tables by it.
+    A sink that is no table has as ``storage`` a folder of the checkpoint, of the generation that counts; ``project``
+    and ``pipeline`` say what it is part of.
     """
 
     table: str
@@ -34,6 +37,8 @@ class SinkSite:
     storage_options: Mapping[str, str] = field(default_factory=dict)
     provenance: tuple[str, ...] = ()
     role: str = "main"
+    project: Project | None = None
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True)

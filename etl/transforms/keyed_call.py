@@ -15,7 +15,7 @@ from etl.transforms.casting import check_cast, exact_cast
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.transforms.functions import UserFunction
+    from etl.user_functions import UserFunction
 
 _GROUP = "_group"
 _PARTS = 2

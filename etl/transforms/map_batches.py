@@ -14,9 +14,9 @@ from etl.options import Options
 from etl.schema import to_polars
 from etl.transforms.columns import refuse_reserved, system_columns
 from etl.transforms.contract import TransformSite
-from etl.transforms.functions import UserFunction
 from etl.transforms.python import Difference
 from etl.type_text import parse_type
+from etl.user_functions import UserFunction
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from etl.errors import ConfigError, TransformError
 from etl.model import BatchPlan
 from etl.transforms.columns import STRICT, refuse_changes, system_columns
 from etl.transforms.contract import TransformSite
-from etl.transforms.functions import UserFunction
+from etl.user_functions import UserFunction
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,12 +15,12 @@ from etl.schema import format_type, to_polars
 from etl.state.contract import Fingerprint, State, StateTable, TableLayout
 from etl.transforms.columns import refuse_reserved, refuse_twice, require
 from etl.transforms.contract import Moment, Stepped, TransformSite
-from etl.transforms.functions import UserFunction
 from etl.transforms.keyed_call import ORIGIN, Batch, KeyedCall, Returned
 from etl.transforms.keyed_state import DUE, NEWEST, PART, KeyedState
 from etl.transforms.ordering import row_order
 from etl.transforms.watermark import event_time
 from etl.type_text import parse_type
+from etl.user_functions import UserFunction
 from etl.watermark import EPOCH, micros
 from etl.watermark import moment as moment_of
 

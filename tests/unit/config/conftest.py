@@ -107,7 +107,8 @@ class TableSink:
     def __init__(self, options: TableOptions, site: Any) -> None:
         self.options, self.site, self.table = options, site, site.table
 
-    def prepare(self, rows: Any) -> Any:
+    def prepare(self, rows: Any, *, may_widen: bool = False) -> Any:
+        del may_widen
         if "forbidden" in rows:
             raise ConfigError("column 'forbidden' cannot be stored")
         return dict(rows)

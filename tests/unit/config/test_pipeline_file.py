@@ -156,14 +156,14 @@ def test_a_wrong_value_is_told_in_our_words_at_its_place(
     assert fault is None or found == [fault]
 
 
-@pytest.mark.parametrize("key", ["sinks", "schema_contract", "watermark"])
+@pytest.mark.parametrize("key", ["outlets", "schema_contract", "watermark"])
 def test_what_is_not_offered_is_an_unknown_key(
     loaded: Callable[[str], PipelineSpec], faults_of: Faults, key: str
 ) -> None:
     (fault,) = faults_of(lambda: loaded(f"{GOOD_SOURCE}{GOOD_SINK}{key}: []\n"))
     assert fault.startswith(f"3:1 {key}: unknown key; ")
     assert fault.endswith(
-        "known: version, name, description, source, sources, transforms, sink, trigger, isolation, expect, "
+        "known: version, name, description, source, sources, transforms, sink, sinks, trigger, isolation, expect, "
         "quarantine, sla, tests"
     )
 
@@ -192,5 +192,5 @@ def test_faults_of_the_yaml_itself_are_told_with_the_others(
     assert faults_of(lambda: loaded(text)) == [
         "1:32 duplicate key 'path'; the first is at 1:23",
         "2:28 tag '!t'; tags are not allowed",
-        "2:46 sink.mode: unknown key; known: type, table, path, write_mode, provenance, password",
+        "2:46 sink.mode: unknown key; known: type, name, columns, table, path, write_mode, provenance, password",
     ]

@@ -187,7 +187,7 @@ def test_the_definition_is_another_for_other_results_of_any_source(loaded: Loade
 
 def test_the_json_schema_knows_both_spellings() -> None:
     pipeline = json_schema()["pipeline"]
-    assert pipeline["oneOf"] == [{"required": ["source"]}, {"required": ["sources"]}]
+    assert pipeline["allOf"][0]["oneOf"] == [{"required": ["source"]}, {"required": ["sources"]}]
     (several,) = pipeline["properties"]["sources"]["anyOf"]
     (files,) = several["additionalProperties"]["anyOf"]
     assert {"type", "path", "batch", "transforms"} <= set(files["properties"])

@@ -67,7 +67,7 @@ def test_a_pipeline_that_keeps_no_late_rows_has_no_late_table(tmp_path: Path, la
     _, specs = load(write(tmp_path, visits=text, other=other), None, None)
 
     assert {spec.name: list(spec.tables) for spec in specs} == {
-        "visits": ["sink", "quarantine"],
-        "other": ["sink", "quarantine"],
+        "visits": [("sink",), ("quarantine",)],
+        "other": [("sink",), ("quarantine",)],
     }
     assert SINK in text
