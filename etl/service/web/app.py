@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from etl.service.metrics import PATH as METRICS
 from etl.service.web import actions, details, entrance, pages
 from etl.service.web.access import ROOT, SIGN_IN
 from etl.service.web.guard import Guard
@@ -32,14 +32,14 @@ STATIC = {
 PIPELINE = f"{ROOT}/pipelines/{{name}}"
 
 
-def application(site: Site, further: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """Return the page as an ASGI application; ``further`` routes stand behind the same guard."""
+def application(site: Site) -> ASGIApp:
+    """Return the page as an ASGI application."""
     from starlette.applications import Starlette
 
     from etl.errors import EtlError
 
     inner = Starlette(
-        routes=[*routes(site), *further],
+        routes=routes(site),
         exception_handlers={EtlError: lambda _, exc: pages.trouble(site, exc), 404: lambda *_: pages.nowhere(site)},
     )
     return Guard(inner, site.access, lambda: entrance.ask(site))
@@ -75,6 +75,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(ROOT, lambda _: RedirectResponse(f"{ROOT}/"), methods=["GET"]),
         Route(SIGN_IN, entrance.bound(site, entrance.arrive), methods=["GET"]),
         Route(SIGN_IN, entrance.bound(site, entrance.sign_in), methods=["POST"]),
+        Route(METRICS, entrance.bound(site, pages.metrics), methods=["GET"]),
         Route(f"{ROOT}/events", EventStream(site.streams), methods=["GET"]),
         Route(f"{ROOT}/static/{{file}}", static, methods=["GET"]),
         *(Route(path, entrance.bound(site, act), methods=["GET"]) for path, act in looks.items()),
