@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from etl.service.metrics import PATH as METRICS
 from etl.service.web import actions, details, entrance, pages
 from etl.service.web.access import ROOT, SIGN_IN
-from etl.service.web.guard import Guard
+from etl.service.web.guard import BROKEN, Guard
 from etl.service.web.streams import EventStream
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ PIPELINE = f"{ROOT}/pipelines/{{name}}"
 def application(site: Site) -> ASGIApp:
     """Return the page as an ASGI application."""
     from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
 
     from etl.errors import EtlError
 
     inner = Starlette(
         routes=routes(site),
-        exception_handlers={EtlError: lambda _, exc: pages.trouble(site, exc), 404: lambda *_: pages.nowhere(site)},
+        exception_handlers={
+            EtlError: lambda _, exc: pages.trouble(site, exc),
+            404: lambda *_: pages.nowhere(site),
+            500: lambda *_: PlainTextResponse(f"{BROKEN.reason}\n", BROKEN.status),
+        },
     )
     return Guard(inner, site.access, lambda: entrance.ask(site))
 
