@@ -22,15 +22,9 @@ def report(
 
     Example: etl report orders --output orders.html
     """
-    from etl.errors import ConfigError
     from etl.seam import Seam
-    from etl.service.web.report import report_of
-    from etl.storage import LocalStorage
+    from etl.service.web.report import write_report
 
-    target, seam = Path(f"{pipeline}.html") if output is None else output, Seam()
-    content = report_of(session_of(context).workspace(), pipeline, seam).encode()
-    try:
-        LocalStorage(target.absolute().parent, seam).replace(target.name, content, effect="report.write")
-    except OSError as exc:
-        raise ConfigError(f"cannot be written: {exc.strerror or exc}", where=str(target)) from exc
-    say(f"{size(len(content))} written to {escaped(str(target))}", to_error=True)
+    target = Path(f"{pipeline}.html") if output is None else output
+    written = write_report(session_of(context).workspace(), pipeline, target, Seam())
+    say(f"{size(written)} written to {escaped(str(target))}", to_error=True)

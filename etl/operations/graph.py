@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["source", "pipeline", "table", "receiver"]
 
 BOX_WIDTH, BOX_HEIGHT = 180, 40
-_COLUMN, _ROW = 250, 64
+_COLUMN, _ROW = 240, 64
 _MARGIN = 16
 
 

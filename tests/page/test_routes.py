@@ -11,7 +11,7 @@ from etl.service.web.guard import OPEN
 from tests.asking import Asked, bearer
 
 LOOKS = (
-    *("/", "/ui", "/ui/", "/ui/graph", "/ui/events", "/ui/static/{file}", "/ui/sign-in"),
+    *("/", "/metrics", "/ui", "/ui/", "/ui/graph", "/ui/events", "/ui/static/{file}", "/ui/sign-in"),
     *("/ui/pipelines/{name}", "/ui/pipelines/{name}/batches/{batch:int}", "/ui/pipelines/{name}/files"),
     *("/ui/pipelines/{name}/quarantine", "/ui/pipelines/{name}/schema", "/ui/pipelines/{name}/table"),
     *("/ui/pipelines/{name}/rewind", "/ui/pipelines/{name}/report"),

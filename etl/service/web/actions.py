@@ -121,7 +121,7 @@ def _allowed(site: Site, request: Request) -> str:
         raise EtlError(
             "this page only looks",
             where="actions",
-            hint="to let it act, start it with etl serve --allow-actions, or write serve: {actions: true} into etl.yml",
+            hint="to let it act, write serve: {actions: true} into etl.yml, and start the service anew",
         )
     return site.known(request.path_params["name"])
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from etl.service.metrics import PATH as METRICS
 from etl.service.web import actions, details, entrance, pages
 from etl.service.web.access import ROOT, SIGN_IN
-from etl.service.web.guard import Guard
+from etl.service.web.guard import BROKEN, Guard
 from etl.service.web.streams import EventStream
 
 if TYPE_CHECKING:
@@ -32,15 +32,20 @@ STATIC = {
 PIPELINE = f"{ROOT}/pipelines/{{name}}"
 
 
-def application(site: Site, further: Sequence[BaseRoute] = ()) -> ASGIApp:
-    """Return the page as an ASGI application; ``further`` routes stand behind the same guard."""
+def application(site: Site) -> ASGIApp:
+    """Return the page as an ASGI application."""
     from starlette.applications import Starlette
+    from starlette.responses import PlainTextResponse
 
     from etl.errors import EtlError
 
     inner = Starlette(
-        routes=[*routes(site), *further],
-        exception_handlers={EtlError: lambda _, exc: pages.trouble(site, exc), 404: lambda *_: pages.nowhere(site)},
+        routes=routes(site),
+        exception_handlers={
+            EtlError: lambda _, exc: pages.trouble(site, exc),
+            404: lambda *_: pages.nowhere(site),
+            500: lambda *_: PlainTextResponse(f"{BROKEN.reason}\n", BROKEN.status),
+        },
     )
     return Guard(inner, site.access, lambda: entrance.ask(site))
 
@@ -75,6 +80,7 @@ def routes(site: Site) -> list[BaseRoute]:
         Route(ROOT, lambda _: RedirectResponse(f"{ROOT}/"), methods=["GET"]),
         Route(SIGN_IN, entrance.bound(site, entrance.arrive), methods=["GET"]),
         Route(SIGN_IN, entrance.bound(site, entrance.sign_in), methods=["POST"]),
+        Route(METRICS, entrance.bound(site, pages.metrics), methods=["GET"]),
         Route(f"{ROOT}/events", EventStream(site.streams), methods=["GET"]),
         Route(f"{ROOT}/static/{{file}}", static, methods=["GET"]),
         *(Route(path, entrance.bound(site, act), methods=["GET"]) for path, act in looks.items()),

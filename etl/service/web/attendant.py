@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from etl.service.web.access import access_to, first_address, refuse_open
@@ -14,12 +13,7 @@ from etl.service.web.site import Site, site_of
 from etl.service.web.text import need_web
 
 if TYPE_CHECKING:
-    from starlette.routing import BaseRoute
-
     from etl.service.attendants import Premises
-
-FURTHER: tuple[str, ...] = ()
-"""Functions that give further routes, each ``module:function(premises) -> list[BaseRoute]``: behind the same guard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +51,8 @@ def opened(premises: Premises) -> StatusPage:
     port: int = bound.getsockname()[1]
     access = access_to(options, premises.seam, port)
     site = site_of(premises.workspace, premises.fleet, premises.seam, access)
-    server = PageServer(application(site, _further(premises)), bound)
+    server = PageServer(application(site), bound)
     leave = premises.fleet.listen(site.streams.hear)
     site.reading.start()
     server.start()
     return StatusPage(site, server, leave, first_address(access, options.host))
-
-
-def _further(premises: Premises) -> list[BaseRoute]:
-    found: list[BaseRoute] = []
-    for place in FURTHER:
-        module, _, function = place.partition(":")
-        found += getattr(import_module(module), function)(premises)
-    return found

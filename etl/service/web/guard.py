@@ -44,6 +44,9 @@ class Refusal(NamedTuple):
     reason: str
 
 
+BROKEN = Refusal(500, "internal error; the log of the service has the cause")
+
+
 class Guard:
     """Denies by default: what is not refused here has the token, comes from this page or from no page at all.
 
@@ -75,22 +78,22 @@ class Guard:
         await self._pass_on(scope, _again(body, receive), answer)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_begun = False
+        is_begun = is_whole = False
 
         async def noticed(message: Message) -> None:
-            nonlocal is_begun
+            nonlocal is_begun, is_whole
             is_begun = True
+            is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
         try:
             await self._app(scope, receive, noticed)
         except Exception as exc:  # the person gets no traceback; whoever runs the service gets the cause
             _LOG.error("%s %s: %s: %s", scope["method"], ascii(scope["path"]), type(exc).__name__, ascii(str(exc)))
-            if is_begun:
+            if is_begun and not is_whole:
                 raise
-            await self._refuse(
-                Refusal(500, "internal error; the log of the service has the cause"), scope, receive, send
-            )
+            if not is_begun:
+                await self._refuse(BROKEN, scope, receive, send)
 
     async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
         from starlette.responses import PlainTextResponse

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError, EtlError
 from etl.operations.graph import graph_of
+from etl.service.metrics import metrics_of
 from etl.service.web.charts import charts_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ def report(site: Site, request: Request, form: dict[str, str]) -> Response:
     text = report_of(site.workspace, name, site.seam)
     headers = {"content-disposition": f'attachment; filename="{name}.html"'}
     return Plain(text, media_type="text/html", headers=headers)
+
+
+def metrics(site: Site, request: Request, form: dict[str, str]) -> Response:
+    """Give the figures of the service to Prometheus."""
+    from starlette.responses import PlainTextResponse
+    from starlette.responses import Response as Plain
+
+    del request, form
+    measured = metrics_of(site.fleet)
+    if measured is None:
+        return PlainTextResponse("nothing is measured here\n", 404)
+    content, media_type = measured.exposition()
+    return Plain(content, headers={"content-type": media_type})
 
 
 def trouble(site: Site, exc: Exception) -> Response:
