@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.folder import choose_lease, held, open_checkpoint
 from etl.errors import CheckpointError, ConfigError, SinkError, StateError, StorageError, TableStateError
+from etl.maintenance import BUDGET_S, Upkeep, Upkept, never, work_off
 from etl.model import BatchResult, Bounds
 from etl.resumption import bind_sinks
 from etl.rewinding import finish_rewind
@@ -36,6 +37,8 @@ class Tenure:
         self._seam = seam
         self._reporter = reporter
         self.runner = self._runner_of(pipeline)
+        self._upkeep = Upkeep(pipeline, checkpoint, seam)
+        self._kept_for = -1
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -72,6 +75,7 @@ class Tenure:
             runner.check()
             unless_taken.pop_all()
         former, self.pipeline, self.runner = self.pipeline, edited, runner
+        self._upkeep = Upkeep(edited, self._checkpoint, self._seam)
         _pass_on(former, edited)
         _close(former)
         is_other = former.definition != edited.definition
@@ -81,6 +85,17 @@ class Tenure:
     def note(self, message: str) -> None:
         """Tell something of the pipeline."""
         self._reporter.noted(self.pipeline.name, message)
+
+    def idle(self, budget_s: float = 0.0, is_over: Callable[[], bool] = never) -> None:
+        """Do upkeep that is off the hot path; of the tables' maintenance a step, or more within ``budget_s``."""
+        self.runner.idle()
+        if self._kept_for == self.runner.next_id:
+            return
+        done = work_off(self._upkeep, self._seam, Upkept(self.pipeline.name), budget_s, is_over)
+        if done.is_done or done.failure:
+            self._kept_for = self.runner.next_id
+        for note in done.notes:
+            self.note(note)
 
     def close(self) -> None:
         """Let go of the sources."""
@@ -172,4 +187,4 @@ def take_available(tenure: Tenure, results: list[BatchResult], is_over: Callable
             break
         results.append(result)
     if results:
-        tenure.runner.idle()
+        tenure.idle(BUDGET_S, is_over)

@@ -53,7 +53,7 @@ def follow(
             if (tenure.runner.run_batch() or tenure.runner.run_due()) is not None:
                 done += 1
                 continue
-            tenure.runner.idle()
+            tenure.idle()
             if waker.wait(POLL_S) and tenure.pipeline.max_latency_s:
                 _gather(tenure, seam, waker, is_over)
         tenure.runner.idle()

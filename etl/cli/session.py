@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 _ORDER = [
     *("init", "infer", "validate", "plan", "preview", "run", "serve", "status", "history", "report", "trace"),
-    *("query", "state", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
+    *("query", "state", "table", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
 ]
 
 

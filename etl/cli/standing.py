@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from etl.cli.session import Session
     from etl.operations.failures import Failure
     from etl.operations.status import Status
+    from etl.sinks.delta_health import TableHealth
 
 
 _SHORTEST_S = 0.2
@@ -45,7 +46,7 @@ def status(
     if as_json:
         say_json(_to_json(found))
     else:
-        say(status_text(found))
+        say(status_text(found, is_full=pipeline is not None))
 
 
 def _look(session: Session, pipeline: str | None) -> list[Status]:
@@ -83,7 +84,11 @@ def _watch(session: Session, pipeline: str | None, interval_s: float, *, as_json
         while True:
             try:
                 found = _look(session, pipeline)
-                text = json.dumps(_to_json(found), ensure_ascii=False, default=str) if as_json else status_text(found)
+                text = (
+                    json.dumps(_to_json(found), ensure_ascii=False, default=str)
+                    if as_json
+                    else status_text(found, is_full=pipeline is not None)
+                )
             except EtlError as exc:
                 text = json.dumps({"error": str(exc)}, ensure_ascii=False) if as_json else error_text(exc)
             now = moment(seam.now().isoformat())
@@ -104,8 +109,8 @@ def _screen(*, is_plain: bool) -> Iterator[Callable[[str], None]]:
         yield lambda text: screen.update(Text(mask(text)))
 
 
-def status_text(found: list[Status]) -> str:
-    """Return where pipelines stand, and below that what needs words."""
+def status_text(found: list[Status], *, is_full: bool = False) -> str:
+    """Return where pipelines stand, and below that what needs words: how a table stands where it is bad, or in full."""
     if not found:
         return "no pipelines: write one into pipelines/, or start with etl init"
     header = ["pipeline", "state", "waiting", "bytes", "batch", "committed (UTC)", "rows", "table", "version"]
@@ -118,12 +123,21 @@ def status_text(found: list[Status]) -> str:
         header.append("behind")
         lines = [(*line, _behind(each)) for line, each in zip(lines, found, strict=True)]
     parts = [table(header, lines, numbers), *filter(None, map(_event_time, found))]
+    told = [(each.table, each.health) for each in found if each.health is not None]
+    parts += [escaped(f"{name}: {_health(it)}") for name, it in told if is_full or it.is_costly]
     for each in found:
         if each.note:
             parts.append(f"\n{each.pipeline}: {escaped(each.note, keep=chr(10))}")
         if each.last_error is not None:
             parts += _failure(each.pipeline, "refused" if each.state == "refused" else "failed", each.last_error)
     return "\n".join(parts)
+
+
+def _health(health: TableHealth) -> str:
+    """Return in words what a reader of a table meets."""
+    files = f"{counted(health.files, 'file')} ({health.small_share:.0%} small)"
+    log = f"{counted(health.log_entries, 'log version')} ({health.entries_to_read:,} since its summary)"
+    return f"{files}, {log}; a scan opens {count(health.scan_cost)}, {count(health.least_cost)} would do"
 
 
 def _event_time(status: Status) -> str:

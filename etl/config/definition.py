@@ -18,6 +18,7 @@ from etl.schema_contract import EVOLVE, STRICT
 from etl.secrets import mask_values
 
 _PYTHON_KEYS = ("python", "map_batches", "stateful")
+_LAYOUT = ("maintain", "z_order_by", "properties")
 _FUNCTION = re.compile(r"([A-Za-z_][\w.]*):[A-Za-z_]\w*")
 
 
@@ -35,6 +36,13 @@ def definition_hash(spec: PipelineSpec, project: Project) -> str:
     canonical = json.dumps(definition, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     masked = mask_values(canonical, spec.document.secrets)
     return hashlib.sha256(masked.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _lasting(options: object) -> object:
+    """Return the options of a sink without those that only say how its files are laid out."""
+    return (
+        {key: value for key, value in options.items() if key not in _LAYOUT} if isinstance(options, dict) else options
+    )
 
 
 def _sources(spec: PipelineSpec, project: Project) -> dict[str, Any]:
@@ -61,7 +69,7 @@ def _sinks(spec: PipelineSpec, project: Project) -> dict[str, Any]:
 def _sink(sink: SinkSpec, project: Project) -> list[Any]:
     columns = [] if sink.columns is None else [list(sink.columns)]
     digests = [_digests(modules)] if (modules := _modules(dumped(sink.options), project, sink.type)) else []
-    return [sink.type, dumped(sink.options), *columns, *digests]
+    return [sink.type, _lasting(dumped(sink.options)), *columns, *digests]
 
 
 def _steps(steps: Sequence[TransformSpec], project: Project) -> list[Any]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from etl.operations.looking import Sight
     from etl.pipeline import Pipeline
     from etl.seam import Seam
+    from etl.sinks.delta_health import TableHealth
+    from etl.sinks.delta_upkeep import TableUpkeep
     from etl.sources.log_explanation import Lag
 
 
@@ -34,7 +36,7 @@ class Status:
     or ``unknown`` (the source cannot be listed). ``lag_files`` and ``lag_bytes`` are None where they are not known.
     ``open_rows`` is how many rejected rows wait in the quarantine, None where that is not known. ``lags`` is how far
     each log is behind, None for a source that reads no logs; ``lag_versions`` by how many versions readers of Delta
-    tables are, None where there are none.
+    tables are, None where there are none. ``health`` is how the files of the table stand, None where it has none.
     """
 
     pipeline: str
@@ -48,6 +50,7 @@ class Status:
     open_rows: int | None = None
     lags: tuple[Lag, ...] | None = None
     lag_versions: int | None = None
+    health: TableHealth | None = None
 
     @property
     def watermark(self) -> str | None:
@@ -97,7 +100,17 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
     note = note or (f"{behind} version{'s' * (behind != 1)} behind" if behind and state == "waiting" else "")
     note = "; ".join(each for each in (note, *_undelivered(pipeline)) if each)
     table = pipeline.sink.table
-    return Status(pipeline.name, state, table, files, size_bytes, note, last, failure, waiting, lags, behind)
+    health = _health(pipeline)
+    return Status(pipeline.name, state, table, files, size_bytes, note, last, failure, waiting, lags, behind, health)
+
+
+def _health(pipeline: Pipeline) -> TableHealth | None:
+    """Return how the pipeline's own table stands, None where its log cannot be read or it has no files."""
+    upkeep: TableUpkeep | None = getattr(pipeline.sink, "upkeep", None)
+    try:
+        return None if upkeep is None else upkeep.health()
+    except EtlError:
+        return None
 
 
 def _undelivered(pipeline: Pipeline) -> list[str]:
@@ -225,6 +238,7 @@ def status_to_json(status: Status) -> dict[str, Any]:
         "watermark": status.watermark,
         "remembered": dict(zip(("rows", "bytes"), status.remembered, strict=True)),
         "quarantine": {"open": status.open_rows},
+        "health": None if status.health is None else asdict(status.health),
         "last_batch": None if last is None else {**asdict(last.result), "committed_at": last.committed_at},
         "last_error": None if status.last_error is None else asdict(status.last_error),
     }

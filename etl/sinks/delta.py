@@ -34,6 +34,7 @@ from etl.sinks.delta_past import TablePast
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_staging import StagingArea, fit
+from etl.sinks.delta_upkeep import TableUpkeep
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import Json
-
-_LOG_CHECKPOINT_EVERY = 100
 
 
 class DeltaSink:
@@ -55,8 +54,8 @@ class DeltaSink:
         self._options = options
         self._site = site
         self._log = DeltaLog(site.storage, site.storage_options, site.seam)
+        self.upkeep = TableUpkeep(options, site, self._log)
         self._replaces: tuple[str, ...] | None = None
-        self._tended_at: int | None = None
         self._staging = StagingArea(options, site)
         self._prepared: Prepared | None = None
         self._mode = mode_of(options, site, self._log)
@@ -287,11 +286,4 @@ class DeltaSink:
 
     def tend(self) -> None:
         """Summarise the table's log for readers every hundred versions."""
-        head = self._log.head()
-        if head is None:
-            return
-        if self._tended_at is None:
-            self._tended_at = self._log.checkpoint_version()
-        if head.version - self._tended_at >= _LOG_CHECKPOINT_EVERY:
-            self._log.write_checkpoint()
-            self._tended_at = head.version
+        self.upkeep.summarise()

@@ -14,10 +14,11 @@ from etl.delta_types import merge_fields, to_delta_fields
 from etl.errors import SinkError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from etl.model import Json, Manifest, StagedFile
     from etl.sinks.delta_log import Action, Head
+    from etl.sinks.delta_reading import LiveFile
 
 _PLAIN_PROTOCOL = {"minReaderVersion": 1, "minWriterVersion": 2}
 _RAISABLE_WRITERS = (1, 2, 7)
@@ -90,6 +91,21 @@ def replace_actions(
 def remove_actions(paths: Sequence[str], now_ms: int, *, is_data_change: bool = True) -> list[Action]:
     """Return the actions that take data files out of a table; ``paths`` as the log writes them."""
     return [{"remove": {"path": path, "deletionTimestamp": now_ms, "dataChange": is_data_change}} for path in paths]
+
+
+def compaction_actions(
+    taken: Sequence[LiveFile], written: Sequence[StagedFile], now_ms: int, parameters: Mapping[str, str]
+) -> list[Action]:
+    """Return the actions of a version that holds the rows of ``taken`` in other files, which readers need not read."""
+    info: dict[str, Json] = {"etl.rows": str(sum(file.rows for file in written))}
+    actions = [_commit_info(now_ms, info, written, is_append=False)]
+    actions[0]["commitInfo"] |= {
+        "operation": "OPTIMIZE",
+        "operationParameters": dict(parameters),
+        "operationMetrics": {"numFilesAdded": str(len(written)), "numFilesRemoved": str(len(taken))},
+    }
+    actions += remove_actions([file["path"] for file in taken], now_ms, is_data_change=False)
+    return actions + [_add(file, now_ms, is_data_change=False) for file in written]
 
 
 def _transactions(identity: Identity, batch_id: int) -> list[Action]:

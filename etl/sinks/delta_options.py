@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from etl.options import DurationS, Options, SizeBytes
+from etl.sinks.upkeep_options import MaintainOptions
 
 WriteMode = Literal["append", "merge", "overwrite", "insert_only", "replace_partitions", "scd2"]
 _ALIASES = {"upsert": "merge", "replace": "overwrite"}
@@ -51,7 +52,11 @@ class DeltaOptions(Options):
     )
     track: list[str] = Field(default_factory=list, description="columns whose change makes a version, with scd2")
     partition_by: list[str] = Field(default_factory=list)
+    z_order_by: list[str] = Field(
+        default_factory=list, description="columns by whose values compaction lays rows near one another"
+    )
     target_file_size: SizeBytes = 128_000_000
+    maintain: MaintainOptions = Field(default_factory=MaintainOptions)
     provenance: bool = Field(default=True, description="keep _source_file, _source_offset and _batch_id in the table")
 
     @model_validator(mode="after")
@@ -69,6 +74,10 @@ class DeltaOptions(Options):
             raise ValueError("'write_mode: scd2' needs sequence_by, from whose values rows are valid; or say merge")
         if mode == "replace_partitions" and not self.partition_by:
             raise ValueError("'write_mode: replace_partitions' needs partition_by; to replace all rows say overwrite")
+        if shared := [name for name in self.z_order_by if name in self.partition_by]:
+            raise ValueError(
+                f"'z_order_by' names {shared[0]!r}, which is one value in each file: it partitions the table"
+            )
         if len(set(self.primary_key)) < len(self.primary_key):
             raise ValueError("'primary_key' names a column twice")
         return self

@@ -24,6 +24,7 @@ class LoggedVersion:
     """A version as its log entry tells it. Paths are those on disk.
 
     ``batches`` are the transactions in it, by app id. ``has_data_change`` tells whether rows came, went or changed.
+    ``changes`` are the files of its change feed.
     """
 
     version: int
@@ -32,6 +33,13 @@ class LoggedVersion:
     added: Mapping[str, Action]
     removed: frozenset[str]
     has_data_change: bool
+    changes: frozenset[str] = frozenset()
+
+    @property
+    def at_ms(self) -> int | None:
+        """When it was made, in milliseconds since 1970, None where its writer did not say."""
+        found = self.info.get("inCommitTimestamp") or self.info.get("timestamp")
+        return None if found is None else int(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,4 +166,5 @@ def _version(number: int, actions: list[Action]) -> LoggedVersion:
         {unquote(add["path"]): add for add in adds},
         frozenset(unquote(remove["path"]) for remove in removes),
         any(each.get("dataChange", True) for each in (*adds, *removes)),
+        frozenset(unquote(action["cdc"]["path"]) for action in actions if "cdc" in action),
     )

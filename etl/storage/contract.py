@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import BinaryIO, Protocol
 
 
@@ -26,6 +27,9 @@ class Storage(Protocol):
 
     def size(self, path: str) -> int | None:
         """Return the size in bytes, None when there is no such file."""
+
+    def modified_at(self, path: str) -> datetime | None:
+        """Return when a file was last written, None when there is no such file."""
 
     def create(self, path: str, content: bytes, *, effect: str) -> None:
         """Write a new record, whole and durable. Raises FileExistsError."""

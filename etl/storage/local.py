@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
@@ -54,6 +55,13 @@ class LocalStorage:
         """Return the size in bytes, None when there is no such file."""
         try:
             return os.stat(self.root / path).st_size
+        except FileNotFoundError:
+            return None
+
+    def modified_at(self, path: str) -> datetime | None:
+        """Return when a file was last written, None when there is no such file."""
+        try:
+            return datetime.fromtimestamp(os.stat(self.root / path).st_mtime, UTC)
         except FileNotFoundError:
             return None
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, BinaryIO
 
@@ -61,6 +62,16 @@ class ObjectStorage:
                 return int(self._filesystem.info(self._whole(path))["size"])
         except FileNotFoundError:
             return None
+
+    def modified_at(self, path: str) -> datetime | None:
+        """Return when an object was last written, None when there is no such object."""
+        self._filesystem.invalidate_cache()
+        try:
+            with _os_errors():
+                found: datetime = self._filesystem.modified(self._whole(path))
+        except FileNotFoundError:
+            return None
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
 
     def create(self, path: str, content: bytes, *, effect: str) -> None:
         """Create an object unless it is there. Raises FileExistsError."""

@@ -151,7 +151,7 @@ def test_status_as_plain_values_has_stable_keys(home: Workspace, run_all: Any) -
 
     told = status_to_json(status(home))
 
-    keys = ["pipeline", "state", "table", "lag", "note", "watermark", "remembered", "quarantine"]
+    keys = ["pipeline", "state", "table", "lag", "note", "watermark", "remembered", "quarantine", "health"]
     assert list(told) == [*keys, "last_batch", "last_error"]
     assert told["lag"] == {"files": 0, "bytes": 0}
     assert told["last_batch"]["rows"]["written"] == 1
