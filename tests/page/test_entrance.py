@@ -10,6 +10,7 @@ import pytest
 from etl.errors import ConfigError
 from etl.operations.workspace import Workspace
 from etl.seam import Seam
+from etl.secrets import mask
 from etl.serve_options import ServeOptions
 from etl.service.attendants import Premises
 from etl.service.web import server
@@ -23,10 +24,8 @@ from tests.fleets import Stage
 LINK = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Accept", "text/html")]
 
 
-def test_the_address_that_is_told_signs_in(looked: Asked) -> None:
-    path = looked.page.address.removeprefix(f"http://{looked.host}")
-
-    answer = looked.ask(path, headers=LINK)
+def test_the_token_in_an_address_signs_in(looked: Asked) -> None:
+    answer = looked.ask(f"/ui/sign-in?token={TOKEN}", headers=LINK)
 
     cookie = answer.headers["set-cookie"]
     assert answer.status == 200
@@ -36,6 +35,22 @@ def test_the_address_that_is_told_signs_in(looked: Asked) -> None:
     assert "SameSite=strict" in cookie
     assert TOKEN not in cookie
     assert looked.ask("/ui/", headers=[("Cookie", cookie.partition(";")[0])]).status == 200
+
+
+def test_a_token_that_was_drawn_is_told_once_and_is_a_secret_from_then_on(shop: Workspace) -> None:
+    told: list[str] = []
+    page = start(Premises(shop, Stage(), Seam(), ServeOptions(port=0), lambda text: told.append(mask(text))))
+    assert page is not None
+    try:
+        token = page.site.access.token
+        assert told == [f"status page: http://127.0.0.1:{page.site.access.port}/ui/sign-in?token={token}"]
+        assert mask(f"the token is {token}") == "the token is ***"
+    finally:
+        page.close()
+
+
+def test_a_token_of_the_settings_is_never_told(looked: Asked) -> None:
+    assert looked.page.address == f"http://{looked.host}/ui/"
 
 
 def test_a_wrong_token_gets_no_cookie(looked: Asked) -> None:

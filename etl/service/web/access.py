@@ -9,7 +9,6 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
-from etl.secrets import register_secret
 
 if TYPE_CHECKING:
     from etl.seam import Seam
@@ -73,7 +72,6 @@ def access_to(options: ServeOptions, seam: Seam, port: int) -> Access:
     """Return who may ask what listens on ``port``. Raises ConfigError beyond loopback without a token."""
     refuse_open(options)
     token = options.token if options.token is not None else seam.new_id() + seam.new_id()
-    register_secret(token)
     names = {*_LOOPBACK} | ({options.host} - {*_EVERYWHERE})
     own = {f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names}
     hosts = {f"{name}:{port}" for name in own} | (own if port == _PLAIN_HTTP else set()) | set(options.hosts)
@@ -90,7 +88,9 @@ def refuse_open(options: ServeOptions) -> None:
         )
 
 
-def first_address(access: Access, host: str) -> str:
-    """Return the URL that signs in, for the person who started the service."""
+def first_address(access: Access, options: ServeOptions) -> str:
+    """Return the URL for the person who started the service; a token that was drawn is in it, a given one is known."""
+    host = options.host
     name = "127.0.0.1" if host in _EVERYWHERE else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{access.port}{SIGN_IN}?token={access.token}"
+    start = f"http://{name}:{access.port}"
+    return f"{start}{SIGN_IN}?token={access.token}" if options.token is None else f"{start}{ROOT}/"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.secrets import register_secret
 from etl.service.web.access import access_to, first_address, refuse_open
 from etl.service.web.app import application
 from etl.service.web.server import PageServer, bind
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """The page of a running service. ``address`` signs in whoever opens it."""
+    """The page of a running service, at its ``address``."""
 
     site: Site
     server: PageServer
@@ -40,6 +41,7 @@ def start(premises: Premises) -> StatusPage | None:
     need_web()
     page = opened(premises)
     premises.tell(f"status page: {page.address}")
+    register_secret(page.site.access.token)  # from here on: the one line above is meant to show it
     return page
 
 
@@ -55,4 +57,4 @@ def opened(premises: Premises) -> StatusPage:
     leave = premises.fleet.listen(site.streams.hear)
     site.reading.start()
     server.start()
-    return StatusPage(site, server, leave, first_address(access, options.host))
+    return StatusPage(site, server, leave, first_address(access, options))
