@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.commit_log import CommitEntry, SideState, commit_info
 from etl.checkpoint.schema_log import SchemaVersion
+from etl.checkpoint.table_records import TableRecords
 from etl.model import BatchPlan, BatchResult, Manifest, Schema, change_to_json
 from etl.sinks.quarantine import ROLE
 
@@ -31,6 +32,7 @@ class Publication:
         self._flow = pipeline.flow
         self._checkpoint = checkpoint
         self._seam = seam
+        self._kept = TableRecords(checkpoint)
         self.sides: dict[str, SideState] = {}
         self.recorded: dict[str, Schema] = {}
         self.versions: dict[str, int] = {}
@@ -44,6 +46,8 @@ class Publication:
         epochs.check()
         self._record_schemas(plan, manifest)
         info = commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
+        if manifest.tables:
+            info |= self._kept.told(plan, manifest)
         for role, sink in self._flow.sinks.items():
             if role in manifest.tables:
                 self.versions[role] = sink.commit(manifest, info)
@@ -51,6 +55,7 @@ class Publication:
         entry = self._entry(plan, manifest, watch)
         epochs.check()
         self._checkpoint.commits.add(entry, epoch=epochs.current)
+        self._kept.settle(plan, manifest, is_seen=bool(self.versions))
         self.sides = dict(entry.sides)
         self.versions = {}
         return entry.result

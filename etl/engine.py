@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.folder import choose_lease, held, open_checkpoint
+from etl.checkpoint.folder import choose_lease, find_checkpoint, held, open_checkpoint
 from etl.errors import CheckpointError, ConfigError, SinkError, StateError, StorageError, TableStateError
 from etl.maintenance import BUDGET_S, Upkeep, Upkept, never, work_off
 from etl.model import BatchResult, Bounds
-from etl.resumption import bind_sinks
+from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint
 from etl.rewinding import finish_rewind
 from etl.walk import Runner
 
@@ -120,12 +120,22 @@ def _close(pipeline: Pipeline) -> None:
 def open_tenure(pipeline: Pipeline, seam: Seam, reporter: Reporter, lease: Lease | None = None) -> Iterator[Tenure]:
     """Hold the lease of a pipeline for the length of the block. Raises LeaseHeldError."""
     with _storage_errors(pipeline.url):
+        refuse_unknown_table(pipeline, seam)
         checkpoint = open_checkpoint(pipeline.checkpoint, pipeline.name, seam, pipeline.generation)
         with (
             held(checkpoint, lease or choose_lease(checkpoint.storage, seam)),
             closing(Tenure(pipeline, checkpoint, seam, reporter)) as tenure,
         ):
             yield tenure
+
+
+def refuse_unknown_table(pipeline: Pipeline, seam: Seam) -> None:
+    """Refuse to begin a checkpoint where the table has batches of one that was lost. Raises TableStateError."""
+    if pipeline.generation > 1 or find_checkpoint(pipeline.checkpoint, seam) is not None:
+        return
+    for role, sink in pipeline.flow.sinks.items():
+        sink.bind("", claim_of(pipeline.flow, role))
+    refuse_lost_checkpoint(pipeline.flow)
 
 
 @contextmanager

@@ -191,7 +191,8 @@ def refuse_lost_checkpoint(flow: Flow) -> None:
             "table_ahead",
             f"the table holds batches of this pipeline up to {claimed}, and there is no checkpoint of them",
             where=flow.sink.table,
-            hint=f"put the checkpoint folder back, or build the table anew: {refresh_command(flow.name)}",
+            hint="put the checkpoint folder back, make it again from the tables: etl checkpoint rebuild "
+            f"{flow.name}, or build the table anew: {refresh_command(flow.name)}",
         )
 
 

@@ -77,9 +77,13 @@ def possible_batches(checkpoint: Checkpoint) -> list[int]:
 
 
 def _has_state(checkpoint: Checkpoint, batch: int) -> bool:
+    return has_state(checkpoint, _manifest(checkpoint, batch))
+
+
+def has_state(checkpoint: Checkpoint, manifest: Manifest) -> bool:
     """Tell whether every file of the state after a batch is there with its size."""
     try:
-        for storage_name, reader in _readers(checkpoint, batch):
+        for storage_name, reader in _readers(checkpoint, manifest):
             storage = checkpoint.storage.at("state").at(storage_name)
             if any(storage.size(file.path) != file.size_bytes for file in reader.files):
                 return False
@@ -88,10 +92,10 @@ def _has_state(checkpoint: Checkpoint, batch: int) -> bool:
     return True
 
 
-def _readers(checkpoint: Checkpoint, batch: int) -> Iterator[tuple[str, StateReader]]:
+def _readers(checkpoint: Checkpoint, manifest: Manifest) -> Iterator[tuple[str, StateReader]]:
     from etl.state.reading import StateReader
 
-    for name, ref in _manifest(checkpoint, batch).state.items():
+    for name, ref in manifest.state.items():
         yield name, StateReader(checkpoint.storage.at("state").at(name), ref)
 
 
@@ -154,9 +158,10 @@ def _copy_states(old: Checkpoint, new: Checkpoint, upto: int, seam: Seam) -> fro
     for batch in range(upto, max(-1, upto - States.kept_batches), -1):
         if batch != upto and not _has_state(old, batch):
             break
-        for name, reader in _readers(old, batch):
+        manifest = _manifest(old, batch)
+        for name, reader in _readers(old, manifest):
             storage, other = (each.storage.at("state").at(name) for each in (old, new))
-            ref = _manifest(old, batch).state[name]
+            ref = manifest.state[name]
             for path in (*(file.path for file in reader.files), ref.file):
                 if other.size(path) is None:
                     put_if_absent(other, path, storage.read(path), effect="rewind.state", seam=seam)

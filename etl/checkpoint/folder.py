@@ -123,15 +123,23 @@ def open_checkpoint(folder: Storage, name: str, seam: Seam, generation: int = 1)
     if found is not None:
         return found
     refuse_double_create(folder, seam)
-    identity = seam.new_id()
-    body = {"name": name, "created_at": seam.now().isoformat()}
-    record = Record("pipeline", identity, None, 0, identity, body)
+    made = Checkpoint(folder, seam.new_id(), seam)
     try:
-        put_if_absent(folder, "pipeline.json", encode_record(record), effect="identity.put", seam=seam)
+        publish_identity(made, name, seam)
     except RecordExistsError as exc:
         other = decode_record(exc.content, kind="pipeline", pipeline=None, where=f"{folder.url}/pipeline.json")
         return Checkpoint(folder, other.pipeline, seam)
-    return Checkpoint(folder, identity, seam)
+    return made
+
+
+def publish_identity(checkpoint: Checkpoint, name: str, seam: Seam) -> None:
+    """Publish the identity of a generation that begins with records of its own. Raises RecordExistsError."""
+    body: dict[str, Any] = {"name": name, "created_at": seam.now().isoformat()}
+    if checkpoint.replaces is not None:
+        body["replaces"] = list(checkpoint.replaces)
+    record = Record("pipeline", checkpoint.identity, None, 0, checkpoint.identity, body)
+    identity = identity_name(checkpoint.generation)
+    put_if_absent(checkpoint.folder, identity, encode_record(record), effect="identity.put", seam=seam)
 
 
 def refuse_double_create(folder: Storage, seam: Seam) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from etl.cli import (
     backfilling,
+    checkpoints,
     drafts,
     history,
     looking,
@@ -26,6 +27,7 @@ from etl.cli.session import app
 __all__ = [
     "app",
     "backfilling",
+    "checkpoints",
     "drafts",
     "history",
     "looking",

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 _ORDER = [
     *("init", "infer", "validate", "plan", "preview", "run", "serve", "status", "history", "report", "trace"),
-    *("query", "state", "table", "quarantine", "verify", "rewind", "backfill", "repair", "test", "schema", "doctor"),
+    *("query", "state", "table", "quarantine", "verify", "rewind", "backfill", "repair", "checkpoint", "test"),
+    *("schema", "doctor"),
 ]
 
 

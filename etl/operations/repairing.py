@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.commit_log import commit_info
 from etl.checkpoint.folder import choose_lease, find_checkpoint, held
+from etl.checkpoint.table_records import TableRecords
 from etl.errors import ConfigError, EtlError, TableStateError
 from etl.resumption import bind_sinks, take_stock
 from etl.rewinding import finish_rewind
@@ -150,7 +151,7 @@ class _Repair:
             plans = self.checkpoint.plans
             plan = plans.read(batch, plans.log.revisions()[batch])
             info = commit_info(self.pipeline.name, self.checkpoint.identity, plan, manifest)
-            sink.commit(manifest, info)
+            sink.commit(manifest, info | TableRecords(self.checkpoint).told(plan, manifest))
         return f"{sink.table}: batch {batch} is committed again, as version {version} ({role})"
 
     def _manifest(self, batch: int) -> Manifest:

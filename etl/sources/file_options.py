@@ -162,6 +162,15 @@ class FileOptions(Options):
                 hint="say start: all for as long as the refresh takes",
             )
 
+    def check_rebuild(self, *, has_start: bool) -> None:
+        """Refuse to go on without the record of files that were there before the first batch. Raises SourceError."""
+        if self.start == "now" and not has_start:
+            raise SourceError(
+                "which files were there before the first batch was in the checkpoint alone: they would be read now",
+                where="source.start",
+                hint="put its folder sources/ back, or move those files away and say start: all",
+            )
+
     def check_limit(self, limit: ReadLimit) -> None:
         """Refuse a limit that these options cannot keep. Raises ConfigError."""
         if limit.max_rows is not None and self.format != "parquet":

@@ -231,6 +231,10 @@ class FileSource:
         """Refuse to read all anew where read files are disposed of, or old ones not read. Raises SourceError."""
         self._options.check_replay()
 
+    def check_rebuild(self) -> None:
+        """Refuse plans alone where the first look is lost. Raises SourceError."""
+        self._options.check_rebuild(has_start=self._ledger.has_start())
+
     def fold(self, upto: int) -> None:
         """Fold the ledger of batches ``<= upto`` once there is enough of it. Losing it loses nothing."""
         self._ledger.fold(upto)

@@ -141,6 +141,16 @@ class LogSource:
         if isinstance(former, LogSource):
             self._handles.take_over(former._handles)  # noqa: SLF001  of its own class
 
+    def check_rebuild(self) -> None:
+        """Refuse to go on without the record of the logs: plans do not tell how they were rotated."""
+        self._positions.ready()
+        if not self._positions.has_started:
+            raise SourceError(
+                "which logs there were, and how they were rotated, was in the checkpoint alone",
+                where="source",
+                hint="put its folder sources/ back, or build the table anew: etl run --full-refresh",
+            )
+
     def check_replay(self) -> None:
         """Refuse to read all anew where logs that were read are no longer where the patterns find them.
 
