@@ -33,7 +33,9 @@ COMMANDS = (
     "rewind",
     "backfill",
     "repair",
+    "checkpoint",
     "test",
+    "graph",
     "schema",
     "doctor",
 )
