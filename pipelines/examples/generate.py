@@ -119,7 +119,46 @@ def visits(made: random.Random) -> None:
         write_csv(HERE / f"learning/landing/visits/{part:02}.csv", rows)
 
 
+def readings(made: random.Random) -> None:
+    """Write the temperatures of four cold rooms, every minute of four hours; one fails, one is opened often."""
+    for part in range(8):
+        rows = []
+        for minute in range(30 * part, 30 * part + 30):
+            for room in ("fish", "meat", "milk", "fruit"):
+                celsius = made.gauss(4, 0.6)
+                if room == "meat" and 75 <= minute < 165:
+                    celsius += min(9.0, 0.4 * (minute - 75))
+                if room == "milk" and made.random() < 0.08:
+                    celsius += 6
+                at = START + timedelta(minutes=minute, seconds=made.randrange(50))
+                rows.append({"room": room, "read_at": moment(at), "celsius": round(celsius, 1)})
+        write_lines(HERE / f"alerting/landing/readings/{part:02}.ndjson", rows)
+
+
+def changes(made: random.Random) -> None:
+    """Write what happens to customers: they come, collect points and rise, a few leave; some changes come late."""
+    names = ("Ada", "Ben", "Cleo", "Dan", "Eva", "Finn", "Gina", "Hugo", "Ida", "Jan")
+    points: dict[str, int] = {}
+    held: list[Mapping[str, object]] = []
+    for part in range(5):
+        rows, later = [*held], []
+        for number in range(16):
+            name = names[made.randrange(min(len(names), 4 + 2 * part))]
+            is_new = name not in points
+            points[name] = points.get(name, 0) + made.randrange(0, 60)
+            tier = "gold" if points[name] >= 200 else "silver" if points[name] >= 80 else "basic"
+            row: dict[str, object] = {"customer_id": name.lower(), "name": name, "tier": tier, "points": points[name]}
+            op = "insert" if is_new else "delete" if made.random() < 0.06 else "update"
+            row |= {"op": op, "changed_at": moment(START + timedelta(hours=part, minutes=3 * number))}
+            if op == "delete":
+                del points[name]
+            (later if made.random() < 0.15 else rows).append(row)
+        held = later
+        made.shuffle(rows)
+        write_lines(HERE / f"serving/landing/changes/{part:02}.ndjson", rows)
+
+
 if __name__ == "__main__":
-    for write in (sales, orders, payments, visits):
+    for write in (sales, orders, payments, visits, readings, changes):
         write(random.Random(write.__name__))
     print("written")
