@@ -68,6 +68,14 @@ def looked(shop: Workspace) -> Iterator[Asked]:
     asked.page.close()
 
 
+@pytest.fixture(scope="session")
+def acting_once(shop: Workspace) -> Iterator[Asked]:
+    """Return a page of the same project that may act; tests only look at it."""
+    asked = open_page(shop, actions=True)
+    yield asked
+    asked.page.close()
+
+
 @pytest.fixture
 def acting(make_shop: Callable[[], Workspace]) -> Iterator[Asked]:
     """Return the page of a project of its own; it may act."""

@@ -94,15 +94,6 @@ def test_every_answer_tells_browsers_what_it_may_do(looked: Asked, path: str) ->
     assert "server" not in answer.headers
 
 
-@pytest.fixture(scope="module")
-def acting_once(shop: object) -> Iterator[Asked]:
-    from tests.asking import open_page
-
-    asked = open_page(shop, actions=True)  # type: ignore[arg-type]
-    yield asked
-    asked.page.close()
-
-
 def declared(asked: Asked) -> Iterator[tuple[str, str]]:
     for route in routes(asked.page.site):
         for method in set(route.methods or ()) - {"HEAD"}:  # type: ignore[attr-defined]

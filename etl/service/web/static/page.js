@@ -4,8 +4,9 @@
 (() => {
   const state = document.getElementById("live-state");
   const own = document.body.dataset.pipeline;
-  const REFRESH_MS = 400;
+  const APART_MS = 500;
   let waiting = 0;
+  let refreshedAt = -APART_MS;
   let isMissed = false;
 
   const show = (value, word) => {
@@ -22,8 +23,9 @@
     if (waiting) return;
     waiting = setTimeout(() => {
       waiting = 0;
+      refreshedAt = performance.now();
       document.body.dispatchEvent(new Event("etl-change"));
-    }, REFRESH_MS);
+    }, Math.max(refreshedAt + APART_MS - performance.now(), 20));
   };
 
   const listen = () => {
