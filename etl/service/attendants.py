@@ -60,6 +60,8 @@ ATTENDANTS: tuple[Post, ...] = (
     Post("log", "etl.service.console"),
     Post("metrics", "etl.service.metrics", "web"),
     Post("alerts", "etl.service.alerts"),
+    Post("traces", "etl.service.tracing", "telemetry"),
+    Post("lineage", "etl.service.lineage", "telemetry"),
     Post("status page", "etl.service.web.attendant", "web"),
 )
 """In the order in which they are started."""
