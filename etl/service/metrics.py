@@ -12,9 +12,6 @@ from etl.service.gauges import gauges_of, service_gauges
 from etl.service.watch import join_watch, leave_watch
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.routing import BaseRoute
-
     from etl.seam import Seam
     from etl.service.attendants import Premises
     from etl.service.contract import Fleet, Served
@@ -144,22 +141,6 @@ def start(premises: Premises) -> Measuring:
     """Begin to count."""
     _measured[id(premises.fleet)] = Metrics(premises.fleet, join_watch(premises), premises.seam)
     return Measuring(premises)
-
-
-def routes(premises: Premises) -> list[BaseRoute]:
-    """Return the route of the figures; none where nothing is measured."""
-    from starlette.responses import Response
-    from starlette.routing import Route
-
-    metrics = metrics_of(premises.fleet)
-    if metrics is None:
-        return []
-
-    def answer(_: Request) -> Response:
-        content, kind = metrics.exposition()
-        return Response(content, media_type=kind)
-
-    return [Route(PATH, answer, methods=["GET"])]
 
 
 def metrics_of(fleet: Fleet) -> Metrics | None:

@@ -12,10 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from etl.operations.workspace import Workspace
 from etl.seam import Seam
 from etl.serve_options import ServeOptions
-from etl.service.attendants import Post, Premises, attended
+from etl.service.attendants import ATTENDANTS, Premises, attended
 from tests.fleets import Stage, batch
 
-POSTS = (Post("metrics", "etl.service.metrics", "web"), Post("status page", "etl.service.web.attendant", "web"))
+POSTS = tuple(each for each in ATTENDANTS if each.extra == "web")
 TOKEN = "token-of-sixteen-characters"
 KNOWN = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -84,6 +84,6 @@ def test_the_address_that_is_told_is_the_one_that_answers(stage: Stage, home: Wo
     options = ServeOptions(port=0, token=TOKEN)
     with attended(Premises(home, stage, Seam(), options, told.append, has_page=False), POSTS):
         (line,) = told
-        url = urlsplit(line.split()[4].rstrip(","))
+        url = urlsplit(line.split()[-1])
         assert url.port is not None
         assert answer(url.port, url.path, KNOWN)[0] == 200
