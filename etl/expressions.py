@@ -49,6 +49,12 @@ class Columns:
 
         return pl.SQLContext({_ROWS: rows}, eager=False).execute(self.sql)
 
+    def origins(self) -> dict[str, frozenset[str]]:
+        """Return the columns that each is computed from."""
+        dialect = _dialect()
+        (tree,) = dialect.parser().parse(dialect.tokenize(self.sql), self.sql)
+        return {item.alias: columns_in(item.this) for item in tree.expressions}
+
 
 def compile_columns(
     columns: Mapping[str, Formula | None], given: pl.Schema, *, where: str = "", aliases: tuple[str, ...] = ()
@@ -220,6 +226,19 @@ def column_name(formula: Formula, aliases: tuple[str, ...] = ()) -> str | None:
     if len(path) > 1 and path[0] in (TABLE, *aliases):
         path = path[1:]
     return path[0] if len(path) == 1 else None
+
+
+def columns_in(formula: Formula | None) -> frozenset[str]:
+    """Return the columns that an expression names; where it names a field of a struct, the struct.
+
+    >>> sorted(columns_in("CASE WHEN place.city = 'Bonn' THEN input.amount END"))
+    ['amount', 'place']
+    """
+    from sqlglot.expressions import Column
+
+    tree: Any = parse(formula) if isinstance(formula, str) else formula
+    paths = () if tree is None else ([part.name for part in node.parts] for node in tree.find_all(Column))
+    return frozenset(path[1] if len(path) > 1 and path[0] == TABLE else path[0] for path in paths)
 
 
 def _refuse_wrapping(text: str, tokens: list[Any]) -> None:

@@ -14,7 +14,7 @@ from etl.transforms.source_rows import source_row_type
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.transforms.contract import Stateful
+    from etl.transforms.contract import Stateful, Transform
 
 
 class FlowColumns:
@@ -39,7 +39,7 @@ class FlowColumns:
             return self._flow.expectations.output_schema(found)
         return pl.Schema({name: kind for name, kind in found.items() if name != SOURCE_ROW})
 
-    def inputs_of(self, step: Stateful) -> tuple[pl.Schema, ...]:
+    def inputs_of(self, step: Stateful | Transform) -> tuple[pl.Schema, ...]:
         """Return the columns that a transform is given, its own input first. Raises ConfigError as ``result``."""
         if not self._inputs:
             self.result()

@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from enum import StrEnum
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -28,7 +27,7 @@ def serve(
     context: typer.Context,
     host: Annotated[str | None, typer.Option(help="Where to listen; default: serve.host of etl.yml.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port, 0 for any.")] = None,
-    no_page: Annotated[bool, typer.Option("--no-page", help="Listen nowhere: no status page, no metrics.")] = False,
+    no_page: Annotated[bool, typer.Option("--no-page", help="No status page: only /metrics is answered.")] = False,
     log_format: Annotated[LogFormat, typer.Option("--log-format", help="How the log is written.")] = LogFormat.CONSOLE,
 ) -> None:
     """Run every pipeline by its trigger, until it is ended.
@@ -40,6 +39,8 @@ def serve(
     Ctrl-C or SIGTERM ends the service after the batches under way, which have serve.grace of etl.yml (20 seconds).
     A project has one service at a time; etl run of a pipeline that it is running is refused.
 
+    The log goes to the standard error stream, as lines for people or as JSON objects (--log-format json).
+
     Example: etl serve --port 8765
     """
     session = session_of(context)
@@ -48,22 +49,29 @@ def serve(
     options = workspace.project.serve.model_copy(
         update={key: value for key, value in given.items() if value is not None}
     )
-    say_note = partial(say, to_error=True)
-    with Interruption(say_note, options.grace) as interruption:
-        from etl.seam import Seam
+    from etl.seam import Seam
+    from etl.service.log_lines import note_line
+
+    seam = Seam()
+
+    def note(text: str) -> None:
+        _write(note_line(seam.now(), text, log_format.value))
+
+    with Interruption(note, options.grace) as interruption:
         from etl.service.serving import Serving, serve
 
-        def tell(text: str) -> None:
-            say(escaped(text), to_error=True)
-
-        serving = Serving(workspace, Seam(), options, tell, log_format.value, has_page=not no_page)
+        serving = Serving(workspace, seam, options, _write, log_format.value, not no_page)
         try:
             is_whole = serve(serving, interruption.wanted)
         except KeyboardInterrupt:
             is_whole = False
         if not is_whole:
-            say("abandoned batches; the next run brings them to their end, nothing is lost or doubled", to_error=True)
+            note("abandoned batches; the next run brings them to their end, nothing is lost or doubled")
             sys.stdout.flush()
             os._exit(INTERRUPTED)  # threads may be in native code, from which they do not come back
-    say("stopped: the batches under way were finished", to_error=True)
+    note("stopped: the batches under way were finished")
     raise typer.Exit(INTERRUPTED if interruption.signal == signal.SIGINT else 0)
+
+
+def _write(line: str) -> None:
+    say(escaped(line), to_error=True)

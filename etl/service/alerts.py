@@ -79,7 +79,8 @@ class Alerting:
         for receiver, ledger, outbox in self._desks:
             wanted = [each for each in troubles if receiver.wants(each.condition, each.pipeline)]
             for news, trouble in ledger.step(wanted, self._seam.monotonic()):
-                outbox.put(message_of(news, trouble, now))
+                if news != "lasts" or not outbox.traffic().waiting:  # no heap of reminders for who cannot be reached
+                    outbox.put(message_of(news, trouble, now))
 
     def _troubles(self, now: datetime) -> Iterator[Trouble]:
         with self._lock:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.serve_options import ServeOptions
     from etl.service.contract import Fleet
+    from etl.service.log_lines import LogFormat
 
 
 class Attendant(Protocol):
@@ -35,7 +36,8 @@ class Attendant(Protocol):
 class Premises:
     """Where attendants work. ``options`` are ``serve:`` of ``etl.yml`` with those of the command line over them.
 
-    ``tell`` writes a line for people to the standard error stream; ``log_format`` is ``console`` or ``json``.
+    ``tell`` has the service itself say something in its log, ``log`` writes a whole line of it, which is ``console`` or
+    ``json`` by ``log_format``; where there is no ``log``, ``tell`` does both.
     """
 
     workspace: Workspace
@@ -43,8 +45,9 @@ class Premises:
     seam: Seam
     options: ServeOptions
     tell: Callable[[str], None]
-    log_format: str = "console"
+    log_format: LogFormat = "console"
     has_page: bool = True
+    log: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ ATTENDANTS: tuple[Post, ...] = (
     Post("log", "etl.service.console"),
     Post("metrics", "etl.service.metrics", "web"),
     Post("alerts", "etl.service.alerts"),
+    Post("traces", "etl.service.tracing", "telemetry"),
+    Post("lineage", "etl.service.lineage", "telemetry"),
     Post("status page", "etl.service.web.attendant", "web"),
+    Post("metrics without a page", "etl.service.web.alone", "web"),
 )
 """In the order in which they are started."""
 

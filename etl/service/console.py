@@ -1,4 +1,4 @@
-"""A line of console log for everything that happens in a service."""
+"""The log of a service: a line for everything that happens in it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.service.log_lines import level_of, line_of
+
 if TYPE_CHECKING:
     from etl.service.attendants import Premises
     from etl.service.contract import Happening
-
-_QUIET = ("started", "planned", "ended")
-"""What happens so often that only its outcome is worth a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,23 +24,12 @@ class ConsoleLog:
         self.leave()
 
 
-def start(premises: Premises) -> ConsoleLog | None:
-    """Begin to write."""
+def start(premises: Premises) -> ConsoleLog:
+    """Begin to write; what happens so often that only its outcome is worth a line (``debug``) is left out."""
+    write = premises.log or premises.tell
 
     def hear(happening: Happening) -> None:
-        if happening.kind not in _QUIET:
-            premises.tell(line_of(happening))
+        if level_of(happening) != "debug":
+            write(line_of(happening, premises.log_format))
 
     return ConsoleLog(premises.fleet.listen(hear))
-
-
-def line_of(happening: Happening) -> str:
-    """Return a happening as a line of its own."""
-    result = happening.result
-    what = happening.message
-    if result is not None:
-        written = result.rows.get("written", 0)
-        what = f"batch {result.batch_id}, {written:,} rows written in {result.seconds.get('total', 0.0):.2f} s"
-    at = happening.at.isoformat(timespec="milliseconds")
-    parts = (at, happening.pipeline, happening.kind, "; ".join(part.strip() for part in what.splitlines()))
-    return "  ".join(part for part in parts if part)

@@ -13,6 +13,7 @@ from etl.service.attendants import Premises, attended
 from etl.service.crew import Threads
 from etl.service.declarations import Declarations
 from etl.service.fleet import PipelineFleet
+from etl.service.log_lines import note_line
 from etl.service.lookout import Lookout, looking
 from etl.service.record import Before, ServiceRecord
 from etl.service.takeover import Takeover
@@ -22,20 +23,28 @@ if TYPE_CHECKING:
     from etl.operations.workspace import Workspace
     from etl.seam import Seam
     from etl.serve_options import ServeOptions
+    from etl.service.log_lines import LogFormat
 
 _SLICE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What a service is to be. ``options`` are ``serve:`` of ``etl.yml`` with those of the command line over them."""
+    """What a service is to be. ``options`` are ``serve:`` of ``etl.yml`` with those of the command line over them.
+
+    ``tell`` writes a line to the standard error stream.
+    """
 
     workspace: Workspace
     seam: Seam
     options: ServeOptions
     tell: Callable[[str], None]
-    log_format: str = "console"
+    log_format: LogFormat = "console"
     has_page: bool = True
+
+    def note(self, text: str) -> None:
+        """Say something in the log."""
+        self.tell(note_line(self.seam.now(), text, self.log_format))
 
 
 def serve(serving: Serving, is_over: threading.Event) -> bool:
@@ -55,7 +64,7 @@ def serve(serving: Serving, is_over: threading.Event) -> bool:
             takeover.take(reading)
             _pause_again(fleet, before)
             with looking(
-                Lookout(fleet, declarations, takeover, record, Upstreams(project, serving.seam)), serving.tell
+                Lookout(fleet, declarations, takeover, record, Upstreams(project, serving.seam)), serving.note
             ):
                 is_over.wait()
             return _end(fleet, serving)
@@ -67,9 +76,10 @@ def _premises(serving: Serving, fleet: PipelineFleet) -> Premises:
         fleet,
         serving.seam,
         serving.options,
-        serving.tell,
+        serving.note,
         serving.log_format,
         serving.has_page,
+        serving.tell,
     )
 
 

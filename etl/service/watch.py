@@ -31,7 +31,9 @@ ROUND_S = 15.0
 _REST = 99.0
 """How many times as long as a look it rests after it: looking costs a hundredth of a core, however many there are."""
 _FIRST_REST = 4.0
-"""The same in the first round, so that little is unknown for long."""
+"""The same as long as there are pipelines at which it has not looked, so that little is unknown for long."""
+_SOON_S = 1.0
+"""How long a round takes at least while that is so; a service knows no pipelines when it starts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,19 @@ class Watch:
             if rest(self._seam.monotonic() - started_s):
                 return
 
+    def is_whole(self) -> bool:
+        """Tell whether there are pipelines, and each was looked at, or could not be."""
+        seen = self.seen().values()
+        return bool(seen) and all(known.looked_s is not None or known.trouble for known in seen)
+
     def _known(self, name: str) -> Seen:
         return self._seen.setdefault(name, Seen(self._seam.now()))
 
     def _look_at(self, name: str) -> None:
         spec = self._specs.get(name)
         if spec is None:
+            with self._lock:
+                self._seen[name] = replace(self._known(name), trouble="its file cannot be read")
             return
         try:
             status, trouble = status_of(wire(spec, self._workspace.project, self._seam), self._seam), ""
@@ -143,13 +152,12 @@ class Watch:
         self._specs.update({spec.name: spec for spec in found})
 
     def _go_round(self) -> None:
-        factor = _FIRST_REST
         while not self._is_over.is_set():
+            factor, least_s = (_REST, ROUND_S) if self.is_whole() else (_FIRST_REST, _SOON_S)
             started_s = self._seam.monotonic()
             self.look_at_all(lambda took_s: self._is_over.wait(took_s * factor))  # noqa: B023  asked in this round alone
-            left_s = ROUND_S - (self._seam.monotonic() - started_s)
+            left_s = (ROUND_S if self.is_whole() else least_s) - (self._seam.monotonic() - started_s)
             self._is_over.wait(max(left_s, 0.0))
-            factor = _REST
 
 
 def _specs_of(workspace: Workspace, name: str) -> list[PipelineSpec]:

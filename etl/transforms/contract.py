@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from etl.model import BatchPlan, Json
     from etl.project import Project
     from etl.state.contract import Fingerprint, State, StateChange, TableLayout
+
+
+Origins: TypeAlias = "Mapping[str, frozenset[str]]"
+"""Columns of the output, each with the columns of the input that its values are computed from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Transform(Protocol):
     """A pure step over the rows of a batch.
 
     One that may make several rows of one says ``adds_rows = True``, one that may set rows aside ``keeps_rows = True``.
+    One whose columns are not those of the same name in its input says by ``origins(given) -> Origins`` what they are
+    computed from; those that it leaves out come from their namesakes.
     """
 
     @property

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from etl.balance import Tally
 from etl.errors import ConfigError, TransformError
-from etl.expressions import compile_columns, parse
+from etl.expressions import columns_in, compile_columns, parse
 from etl.model import CHANGE
 from etl.state.contract import Fingerprint, State, TableLayout
 from etl.transforms.aggregate_calls import ARGUMENT, CONDITION, parse_call
 from etl.transforms.aggregates_by_name import make_aggregate
 from etl.transforms.aggregates_ordered import ORDER
 from etl.transforms.columns import require
-from etl.transforms.contract import Moment, Stepped, TransformSite
+from etl.transforms.contract import Moment, Origins, Stepped, TransformSite
 from etl.transforms.group_by_changing import ChangingFold
 from etl.transforms.group_by_fold import Fold
 from etl.transforms.group_by_intake import Intake, Wanted, make_intake
@@ -89,6 +89,14 @@ class GroupBy:
     def output_schema(self, given: pl.Schema, *_others: pl.Schema) -> pl.Schema:
         """Return groups, window, aggregates, and ``_change`` where the result changes. Raises ConfigError."""
         return self._folding(given).shape.output_schema()
+
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return what groups, windows and aggregates are computed from; COUNT(*) from no column."""
+        made = self._folding(given).shape.output_schema()
+        found = {name: columns_in(text) for name, text in self._by.items()}
+        found |= {call.name: columns_in(call.argument) | columns_in(call.condition) for call in self._calls}
+        time = frozenset() if self._window is None else frozenset((self._window.column,))
+        return {**{name: time for name in (START, END) if name in made}, **found}
 
     def layouts(self, given: pl.Schema, *_others: pl.Schema) -> Mapping[str, TableLayout]:
         """Return the tables of its state."""

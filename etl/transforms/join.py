@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from etl.balance import Tally
@@ -38,6 +38,7 @@ class Join:
         self.adds_rows = options.how in ("left", "inner")
         project = site.project or default_project(site.folder)
         options.read_urls(project)
+        self._project = project
         declared = {name: parse_type(text, where=self._where) for name, text in (options.declared or {}).items()}
         self._place = TablePlace(project, self._where, options.wanted, declared or None)
         self._opened: StaticTable | None = None
@@ -50,6 +51,12 @@ class Join:
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return ``given`` and the columns that are added, of the table as it is now. Raises ConfigError."""
         return JoinLayout(self._options, given, self._table().schema(), self._where).schema
+
+    def static_origins(self, given: pl.Schema) -> tuple[str, Mapping[str, str]]:
+        """Return the place of the static table, and the columns that are added with what they are called there."""
+        options = self._options
+        (place,) = options.read_urls(self._project) or (f"{options.url}#{options.table or 'query'}",)
+        return place, JoinLayout(options, given, self._table().schema(), self._where).added_from
 
     def kept_keys(self, keys: Sequence[str]) -> list[str]:
         """Return the keys of a changing result as they are."""

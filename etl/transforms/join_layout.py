@@ -35,6 +35,7 @@ class JoinLayout:
         self.right = [pl.col(name).cast(kind) for name, kind in zip(options.keys.values(), types, strict=True)]
         names = self._names(given, static)
         self.added = [pl.col(name).alias(as_) for name, as_ in names.items()]
+        self.added_from = {as_: name for name, as_ in names.items()}
         self.schema = pl.Schema({**given, **{as_: static[name] for name, as_ in names.items()}})
         self.at, self.near = self._nearness(given, static)
 

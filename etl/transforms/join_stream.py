@@ -162,6 +162,10 @@ class JoinStream:
         theirs = {name: other[origin] for origin, name in pairing.right.items()}
         return {**{name: given[name] for name in pairing.left}, **theirs}
 
+    def other_origins(self, given: pl.Schema, other: pl.Schema) -> Mapping[str, str]:
+        """Return the columns of the other source that come out, with what they are called there."""
+        return {name: origin for origin, name in self._pairing(given, other).right.items()}
+
     def layouts(self, given: pl.Schema, *others: pl.Schema) -> Mapping[str, TableLayout]:
         """Return a table for each side."""
         return {_LEFT: self._left.layout(given), _RIGHT: self._right.layout(others[0])}

@@ -12,7 +12,7 @@ from etl.model import BatchPlan
 from etl.options import Options
 from etl.schema import to_polars
 from etl.transforms.columns import refuse_changes, refuse_reserved, refuse_twice, require
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Origins, TransformSite
 from etl.transforms.parsed_column import ColumnParser, column_parser
 from etl.transforms.row_json import rejected_rows
 from etl.type_text import parse_type
@@ -81,6 +81,10 @@ class Parse:
         refuse_reserved(new, self._where)
         refuse_twice([*stay, *new], self._where)
         return pl.Schema(stay | new)
+
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return the parsed column for each that it becomes."""
+        return {name: frozenset((self._options.column,)) for name in self.output_schema(given) if name not in given}
 
     def apply(self, rows: pl.LazyFrame, plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
         """Return the rows with the columns. Raises TransformError, under ``otherwise: fail``, while the rows flow."""

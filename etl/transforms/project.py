@@ -12,7 +12,7 @@ from etl.expressions import Columns, column_name, compile_columns
 from etl.model import BatchPlan
 from etl.sql_writer import quoted
 from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Origins, TransformSite
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,6 +47,10 @@ class Select:
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return the columns. Raises ConfigError."""
         return self._columns(given).schema
+
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return what each column is computed from."""
+        return self._columns(given).origins()
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return the columns of ``rows``."""
@@ -96,6 +100,10 @@ class WithColumns:
     def output_schema(self, given: pl.Schema) -> pl.Schema:
         """Return ``given`` with the columns. Raises ConfigError."""
         return self._columns(given).schema
+
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return what each column is computed from."""
+        return self._columns(given).origins()
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, _tally: Tally) -> pl.LazyFrame:
         """Return ``rows`` with the columns."""

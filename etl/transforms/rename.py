@@ -11,7 +11,7 @@ from etl.balance import Tally
 from etl.errors import ConfigError
 from etl.model import BatchPlan
 from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Origins, TransformSite
 
 if TYPE_CHECKING:
     import polars as pl
@@ -41,6 +41,10 @@ class Rename:
         require(self._names, given, self._where)
         refuse_twice([self._names.get(name, name) for name in given], self._where)
         return pl.Schema({self._names.get(name, name): kind for name, kind in given.items()})
+
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return the former name of each column."""
+        return {self._names.get(name, name): frozenset((name,)) for name in given}
 
     def kept_keys(self, keys: Sequence[str]) -> list[str]:
         """Return the new names of the keys of a changing result."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from pydantic import Field, RootModel
 
@@ -19,7 +19,7 @@ from etl.transforms.columns import (
     system_columns,
     try_on_empty,
 )
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Origins, TransformSite
 
 if TYPE_CHECKING:
     import polars as pl
@@ -110,6 +110,11 @@ class Unnest:
         """Return ``rows`` with fields for structs."""
         return self._opened(rows)
 
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return the struct that each field comes from."""
+        kinds: dict[str, Any] = {name: given[name] for name in self._names}
+        return {field.name: frozenset((name,)) for name, kind in kinds.items() for field in kind.fields}
+
     def _opened(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         return rows.unnest(self._names)
 
@@ -156,6 +161,11 @@ class Unpivot:
         more = len(self._options.on) - 1
 
         return self._turned(observed(rows, lambda frame: tally.count("added", frame, _each(frame, more))))
+
+    def origins(self, _given: pl.Schema) -> Origins:
+        """Return the columns that became rows, for names and values."""
+        on = frozenset(self._options.on)
+        return {self._options.variable_name: on, self._options.value_name: on}
 
     def _turned(self, rows: pl.LazyFrame) -> pl.LazyFrame:
         options = self._options

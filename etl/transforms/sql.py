@@ -13,7 +13,7 @@ from etl.expressions import Columns, column_name, compile_columns, parse
 from etl.model import BatchPlan
 from etl.sql_writer import TABLE
 from etl.transforms.columns import STRICT, kept_keys, refuse_reserved, refuse_twice, require, system_columns
-from etl.transforms.contract import TransformSite
+from etl.transforms.contract import Origins, TransformSite
 from etl.transforms.filter import kept_rows, predicate_mask
 from etl.transforms.sql_planning import planned, tables_in
 from etl.transforms.sql_planning_refusals import CLAUSES
@@ -79,6 +79,10 @@ class Sql:
         if self._predicates:
             predicate_mask(self._predicates, given, self._where, self._aliases)
         return self._columns(given).schema
+
+    def origins(self, given: pl.Schema) -> Origins:
+        """Return what each column is computed from."""
+        return self._columns(given).origins()
 
     def apply(self, rows: pl.LazyFrame, _plan: BatchPlan, tally: Tally) -> pl.LazyFrame:
         """Return the rows that pass WHERE, with the columns of the SELECT list; the others count as ``filtered``."""

@@ -158,3 +158,14 @@ def test_a_trial_message_says_what_its_receiver_is_told_of(stage: Stage) -> None
     message = trial_message(Receiver("ops", "https://x", when=("quarantine", "failure")), stage.clock.now())
 
     assert (message.title, message.text) == ("etl: a trial message", "ops is told of: failure, quarantine")
+
+
+def test_no_heap_of_reminders_waits_for_a_receiver_that_cannot_be_reached(told: Told, stage: Stage) -> None:
+    stage.put("orders", phase=Phase.DEGRADED, failures=1, reason="disk full")
+    for _ in range(5):
+        told.alerting.step()
+        stage.clock.advance(21600)
+
+    assert told.titles() == ["orders: failing"]
+    stage.clock.advance(21600)
+    assert told.titles() == ["orders: still failing"]

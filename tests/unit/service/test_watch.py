@@ -125,3 +125,15 @@ def test_everybody_shares_one_watch_until_the_last_has_left(home: Workspace, sta
     assert len(stage.listeners) == 1
     leave_watch(grounds)  # type: ignore[arg-type]
     assert stage.listeners == []
+
+
+def test_it_is_whole_when_everything_was_looked_at_or_could_not_be(home: Workspace, stage: Stage) -> None:
+    empty = Watch(home, Stage(), stage.clock)
+    watch = Watch(home, stage, stage.clock)
+    assert (empty.is_whole(), watch.is_whole()) == (False, False)
+
+    stage.put("gone")
+    watch.look_at_all()
+
+    assert watch.is_whole()
+    assert watch.seen()["gone"].trouble == "its file cannot be read"
