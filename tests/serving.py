@@ -40,10 +40,10 @@ def ids_of(folder: Path, table: str) -> Counter[int]:
     """Return how often each id is in a table."""
     from deltalake import DeltaTable
 
-    path = folder / "lake" / table.replace(".", "/")
-    if not (path / "_delta_log").exists():
+    path = str(folder / "lake" / table.replace(".", "/"))
+    if not DeltaTable.is_deltatable(path):
         return Counter()
-    return Counter(DeltaTable(str(path)).to_pyarrow_table(columns=["id"]).column("id").to_pylist())
+    return Counter(DeltaTable(path).to_pyarrow_table(columns=["id"]).column("id").to_pylist())
 
 
 class Service:
@@ -57,7 +57,7 @@ class Service:
             text=True,
         )
         self.said: list[str] = []
-        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -65,13 +65,13 @@ class Service:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self._lines.put(line.rstrip("\n"))
-        self._lines.put("")
+        self._lines.put(None)
 
     def wait_for(self, *words: str, is_enough: Callable[[], bool] = lambda: True) -> str:
         """Return the next line with all of these words, once it is enough."""
         while True:
             line = self._lines.get(timeout=PATIENCE_S)
-            assert line, f"the service ended: {self.said[-20:]}"
+            assert line is not None, f"the service ended by {self.process.wait()}: {self.said[-20:]}"
             self.said.append(line)
             if all(word in line for word in words) and is_enough():
                 return line
@@ -81,7 +81,7 @@ class Service:
         self.process.send_signal(number)
         code = self.process.wait(PATIENCE_S)
         self._reader.join()
-        while line := self._lines.get():
+        while (line := self._lines.get()) is not None:
             self.said.append(line)
         if self.process.stderr is not None:
             self.process.stderr.close()
