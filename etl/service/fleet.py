@@ -142,7 +142,7 @@ class PipelineFleet:
             told.append(("missed", f"{member.untold} ticks" if member.untold > 1 else "a tick"))
             member.untold = 0
         if member.is_leaving and not member.is_running:
-            told += self._leave(member)
+            told += self._leave(member, now)
         if member.is_wanted and member.may_start(now) and not self._is_ending:
             self._start(member)
         self._settle(member, now)
@@ -226,14 +226,15 @@ class PipelineFleet:
             member.is_leaving, member.successor = True, successor
         self._wake()
 
-    def _leave(self, member: Member) -> Told:
+    def _leave(self, member: Member, now: Instant) -> Told:
         if member.post is not None:
             member.post.seat.rest()
         member.post, member.successor, member.is_leaving = member.successor, None, False
         if member.post is None:
             del self.members[member.name]
             return [("removed", "")]
-        member.is_wanted = member.is_wanted or not member.post.timer.ticks
+        has_tick = member.post.timer.left_s(now) <= 0  # which starts it: what the former run left over comes with it
+        member.is_wanted = not has_tick and (member.is_wanted or not member.post.timer.ticks)
         return [("taken", f"its trigger: {member.post.spec.schedule or member.post.spec.trigger}")]
 
     def end(self, patience_s: float) -> bool:

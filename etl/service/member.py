@@ -89,9 +89,8 @@ class Member:
 
     @property
     def may_tell_missed(self) -> bool:
-        """Whether there are missed ticks to tell of; while runs fail or are put off, they are counted, for one line."""
-        is_settled = not self.is_running and self.retry_s is None
-        return bool(self.untold) and is_settled and (self.is_wanted or not self.must_stop())
+        """Whether there are missed ticks to tell of; while it cannot run, they are counted, for one line."""
+        return bool(self.untold) and not self.is_running and self.retry_s is None and not self.must_stop()
 
     def may_start(self, now: Instant) -> bool:
         """Tell whether a run may start."""
@@ -101,7 +100,7 @@ class Member:
     def left_s(self, now: Instant) -> float:
         """Return how long it is until a look at it is worth something."""
         tick_s = float("inf") if self.post is None else self.post.timer.left_s(now)
-        if self.is_wanted and self.retry_s is not None and not self.is_running:
+        if self.is_wanted and self.retry_s is not None and not (self.is_running or self.must_stop()):
             return min(self.retry_s - now.s, tick_s)
         return tick_s
 

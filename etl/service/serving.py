@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from etl.service.log_lines import LogFormat
 
 _SLICE_S = 0.2
+_LOADED = ("numpy", "polars", "pyarrow.parquet", "pyarrow.compute", "deltalake", "sqlglot.optimizer", "fsspec")
+"""Libraries whose modules import one another in circles: two threads at once would meet them half made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def serve(serving: Serving, is_over: threading.Event) -> bool:
 
     Raises LeaseHeldError where another service runs the project, and ConfigError where ``etl.yml`` is wrong.
     """
+    for library in _LOADED:
+        import_module(library)
     project = serving.workspace.project
     record = ServiceRecord(project, serving.seam)
     with record.claimed() as before, _ticking(serving) as fleet:

@@ -76,13 +76,13 @@ def test_import_of_the_package_is_light_and_its_names_are_there() -> None:
         "import sys, etl\n"
         f"assert not set({HEAVY!r}) & set(sys.modules)\n"
         "print(etl.__version__, etl.run.__name__, etl.read_table.__name__, etl.EtlError.__name__)\n"
-        "etl.quarks"
+        "etl.unheard"
     )
 
     done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
     assert done.stdout == "0.3.0 run read_table EtlError\n"
-    assert done.stderr.endswith("AttributeError: module 'etl' has no attribute 'quarks'\n")
+    assert done.stderr.endswith("AttributeError: module 'etl' has no attribute 'unheard'\n")
 
 
 def test_version_is_that_of_the_package(etl: Any) -> None:
