@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 class Listener(BaseHTTPRequestHandler):
     """What every webhook does: take the JSON, answer that it was taken."""
 
-    def do_POST(self) -> None:  # noqa: N802  the library's own name
+    def do_POST(self) -> None:
         """Print what comes."""
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         print(told["title"], "-", told["message"], flush=True)
