@@ -59,7 +59,8 @@ class SqlTable:
             if self._is_sqlite
             else ("a NUL character", cs.string().str.contains("\0", literal=True), "PostgreSQL keeps no such text")
         )
-        found = frame.select(condition.any()).row(0, named=True) if frame.height else {}
+        told = frame.select(condition.any())
+        found = told.row(0, named=True) if told.width else {}
         columns = [name for name, is_there in found.items() if is_there]
         if columns:
             raise SinkError(f"{kind} in {', '.join(columns)}", where=self._where, hint=hint)

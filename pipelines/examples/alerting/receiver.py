@@ -1,4 +1,4 @@
-"""Listen on a port of this machine for notifications, print each in a line, and end after so many or a minute."""
+"""Listen on a port of this machine for notifications, print each, and end after so many or a minute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Listener(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Print what comes."""
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        print(told["title"], "-", told["message"], flush=True)
+        print(told["text"], flush=True)
         self.send_response(204)
         self.end_headers()
 
