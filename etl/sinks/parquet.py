@@ -200,6 +200,10 @@ class ParquetSink:
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Give the files their names, then write the record; return its version. *Repeat*: that of the first time."""
+        return self.commit_as(manifest, info, None)
+
+    def commit_as(self, manifest: Manifest, info: dict[str, Json], version: int | None) -> int:
+        """Commit as that version which a batch had before its record was lost, None for the next one."""
         standing = self._commits.standing()
         done = {} if standing is None else {each.batch_id: each for each in standing.of(self._app_id)}
         if manifest.batch_id in done:
@@ -214,17 +218,20 @@ class ParquetSink:
             self._app_id,
             self._pipeline,
             manifest.batch_id,
-            0 if standing is None else standing.version + 1,
+            self._next_version(standing) if version is None else version,
             replace(manifest, revisions={}),
             self._site.role,
             tuple(self._options.partition_by),
             replaces,
             info,
         )
-        version = self._same(self._commits.add(commit), manifest).version
+        made = self._same(self._commits.add(commit), manifest).version
         if replaces:
             self.past.sweep()
-        return version
+        return made
+
+    def _next_version(self, standing: Standing | None) -> int:
+        return 0 if standing is None else standing.version + 1
 
     def _same(self, found: Commit, manifest: Manifest) -> Commit:
         """Return the record of a batch. Raises FencedError where it is another attempt's."""

@@ -28,6 +28,8 @@ FOLDER = "_commits"
 _IDENTITY = f"{FOLDER}/table.json"
 _KIND = "parquet.commit"
 _ENDING = ".json"
+NOTHING = -1
+"""The batch id of a record that leaves none of a pipeline's batches in the table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Commit:
     replaces: tuple[str, ...] = ()
     info: Mapping[str, Json] = field(default_factory=dict)
     kept: tuple[Commit, ...] = ()
+    is_rewind: bool = False
 
     @property
     def files(self) -> tuple[StagedFile, ...]:
@@ -62,7 +65,7 @@ class Commit:
     @property
     def batches(self) -> tuple[Commit, ...]:
         """The batches that it stands for: those that a rewind kept, or itself."""
-        return self.kept or (self,)
+        return self.kept if self.is_rewind else (self,)
 
     @property
     def name(self) -> str:
@@ -112,7 +115,8 @@ class Standing:
         """Return the newest batch of an app id, None for none; SUPERSEDED where others took the place of them."""
         if app_id in self.superseded:
             return SUPERSEDED
-        return max((commit.batch_id for commit in self.of(app_id)), default=None)
+        found = max((commit.batch_id for commit in self.of(app_id)), default=NOTHING)
+        return None if found == NOTHING else found
 
 
 def merged(schemas: Iterable[Schema]) -> Schema:
@@ -171,6 +175,14 @@ class Commits:
         except CheckpointError as exc:
             raise TableStateError("table_torn", f"{name}: {exc.message}", where=self.storage.url) from exc
 
+    def is_whole(self, name: str) -> bool:
+        """Tell whether a record can be read."""
+        try:
+            self.read(name)
+        except TableStateError:
+            return False
+        return True
+
     def _identity(self) -> str:
         if not self._table_id:
             try:
@@ -221,7 +233,7 @@ def _to_json(commit: Commit) -> dict[str, Any]:
         "info": dict(commit.info),
         **manifest_to_json(commit.manifest),
     }
-    if commit.kept:
+    if commit.is_rewind:
         body["kept"] = [
             {"pipeline": each.pipeline, "batch_id": each.batch_id, "attempt": each.manifest.attempt, **_to_json(each)}
             for each in commit.kept
@@ -246,4 +258,5 @@ def _from_json(pipeline: str, batch_id: int, attempt: str, body: dict[str, Any])
         tuple(body["replaces"]),
         body["info"],
         tuple(_from_json(each["pipeline"], each["batch_id"], each["attempt"], each) for each in body.get("kept", ())),
+        "kept" in body,
     )

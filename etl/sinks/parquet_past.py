@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from etl.errors import SinkError
-from etl.sinks.delta_past import LiveFile, LoggedVersion
-from etl.sinks.parquet_commits import FOLDER
+from etl.sinks.parquet_commits import FOLDER, record_name
+from etl.sinks.parquet_rewind import ParquetRewind
+from etl.sinks.past import LiveFile, LoggedVersion, Torn
 
 if TYPE_CHECKING:
     from etl.sinks.delta_log import Action
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from etl.storage import Storage
 
 _ABANDONED_AFTER_S = 3600.0
+_NUMBER = len("0000000000.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class ParquetPast:
         self._commits = commits
         self._files = files
         self._pipeline = pipeline
+
+    @property
+    def pipeline(self) -> str:
+        """The pipeline whose past it is."""
+        return self._pipeline
 
     @property
     def url(self) -> str:
@@ -84,6 +91,31 @@ class ParquetPast:
 
         with self.storage.open(path) as file:
             return int(pq.ParquetFile(file).metadata.num_rows)
+
+    def torn(self) -> Torn | None:
+        """Return the first record that is torn, of ours if one of these is."""
+        own = record_name(self._pipeline, self.app_id, 0)[:-_NUMBER]
+        names = [f"{FOLDER}/{name}" for name in self._commits.names()]
+        for name in sorted(names, key=lambda name: not name.startswith(own)):
+            if not self._commits.is_whole(name):
+                return Torn(name, None, self.storage.read(name), name.startswith(own))
+        return None
+
+    def set_aside(self, torn: Torn) -> None:
+        """Rename a torn record, so that it can be made again. *Repeat*: safe. By its pipeline's runner."""
+        self.storage.replace(f"{torn.name}.corrupt", torn.content, effect="table.set_aside")
+        self.storage.remove(torn.name, effect="table.set_aside.remove")
+
+    def lost(self, told: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return those of the committed batches that no record of ours has any more, with their versions."""
+        names = (f"{FOLDER}/{name}" for name in self._commits.names())
+        whole = [self._commits.read(name) for name in names if self._commits.is_whole(name)]
+        known = {batch.batch_id for each in whole if each.app_id == self.app_id for batch in each.batches}
+        return [(batch, version) for batch, version in told if batch not in known]
+
+    def moving(self, table: str, ours: tuple[str, ...]) -> ParquetRewind:
+        """Return the way back of this table."""
+        return ParquetRewind(table, self._commits, self, ours)
 
     def sweep(self) -> None:
         """Remove files of batches whose place others have taken, and what a crash left in the records' folder."""
