@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.balance import observed, rows_by_file
 from etl.delta_types import from_delta_fields, stored, to_delta_fields
-from etl.errors import FencedError, SinkError, TableStateError
+from etl.errors import FencedError, SinkError, TableMovedError, TableStateError
 from etl.model import SYSTEM_COLUMNS, Manifest, Revision, Schema, StagedFile
 from etl.schema import from_polars, to_polars
 from etl.sinks.changes import refuse_changes
@@ -22,13 +22,14 @@ from etl.sinks.parquet_past import ParquetPast
 from etl.sinks.parquet_schema import grown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import polars as pl
 
     from etl.balance import Tally
-    from etl.model import Json
+    from etl.model import Json, TypeTree
     from etl.sinks.contract import Edit, SinkSite
+    from etl.sinks.past import Past
 
 
 class ParquetSink:
@@ -54,8 +55,12 @@ class ParquetSink:
         self._replaces = None if replaces is None else tuple(replaces)
 
     @property
-    def past(self) -> ParquetPast:
+    def past(self) -> Past:
         """What the table has been."""
+        return self._past
+
+    @property
+    def _past(self) -> ParquetPast:
         return ParquetPast(self._commits, self._files, self._app_id, self._pipeline)
 
     def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
@@ -209,8 +214,8 @@ class ParquetSink:
         if manifest.batch_id in done:
             return self._same(done[manifest.batch_id], manifest).version
         self._refuse_unfit(standing)
-        schema = manifest.table_schemas[self._site.role]
-        merged([*(each.schema for each in self._left(standing)), dict(schema)])
+        if version is None:
+            self._refuse_narrow(standing, manifest.table_schemas[self._site.role])
         replaces = self._replaced(standing)
         self._files.publish(manifest.tables[self._site.role])
         self._commits.identify()
@@ -227,8 +232,19 @@ class ParquetSink:
         )
         made = self._same(self._commits.add(commit), manifest).version
         if replaces:
-            self.past.sweep()
+            self._past.sweep()
         return made
+
+    def _refuse_narrow(self, standing: Standing | None, schema: Mapping[str, TypeTree]) -> None:
+        """Refuse a batch in types that the table's columns have no longer. Raises TableMovedError, SinkError."""
+        wanted = merged([*(each.schema for each in self._left(standing)), dict(schema)])
+        other = next((name for name, tree in schema.items() if wanted[name] != tree), None)
+        if other is not None:
+            raise TableMovedError(
+                f"another pipeline widened the type of {other} meanwhile",
+                where=self.table,
+                hint="the batch is staged again",
+            )
 
     def _next_version(self, standing: Standing | None) -> int:
         return 0 if standing is None else standing.version + 1
@@ -249,4 +265,4 @@ class ParquetSink:
 
     def tend(self) -> None:
         """Remove what a crash left behind: temporary records, and files whose place others have taken."""
-        self.past.sweep()
+        self._past.sweep()

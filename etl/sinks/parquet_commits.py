@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from etl.checkpoint.manifest_log import manifest_from_json, manifest_to_json
 from etl.checkpoint.record import Record, TornRecordError, decode_record, encode_record
 from etl.delta_types import from_delta_fields, merge_fields, to_delta_fields
-from etl.errors import CheckpointError, RecordExistsError, TableStateError
+from etl.errors import CheckpointError, RecordExistsError, SinkError, TableStateError
 from etl.sinks.delta_actions import SUPERSEDED
 from etl.storage import put_if_absent
 
@@ -120,14 +120,26 @@ class Standing:
 
 
 def merged(schemas: Iterable[Schema]) -> Schema:
-    """Return the columns that hold the rows of all schemas. Raises SinkError where there are none such."""
-    fields: list[dict[str, Any]] = []
+    """Return the columns that hold the rows of all schemas, in whatever order they came.
+
+    Raises SinkError where there are none such.
+    """
+    fields: dict[str, dict[str, Any]] = {}
     seen: list[Schema] = []
     for schema in schemas:
         if schema not in seen:
             seen.append(schema)
-            fields = merge_fields(fields, to_delta_fields(schema), may_widen=True)
-    return from_delta_fields(fields)
+            for field_ in to_delta_fields(schema):
+                known = [fields[field_["name"]]] if field_["name"] in fields else []
+                fields[field_["name"]] = _merged_field(known, field_)
+    return from_delta_fields(list(fields.values()))
+
+
+def _merged_field(known: list[dict[str, Any]], other: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return merge_fields(known, [other], may_widen=True)[0]
+    except SinkError:
+        return merge_fields([other], known, may_widen=True)[0]
 
 
 def record_name(pipeline: str, app_id: str, batch_id: int) -> str:
@@ -147,14 +159,18 @@ class Commits:
 
     def standing(self) -> Standing | None:
         """Return what the records tell now, None where there is no table. Raises TableStateError for a torn one."""
-        names = [f"{FOLDER}/{name}" for name in self.names()]
-        if not names:
-            self._known, self._standing = {}, None
-            return None
-        if self._standing is None or names != list(self._known):
-            self._known = {name: self._known.get(name) or self.read(name) for name in names}
+        while True:
+            names = [f"{FOLDER}/{name}" for name in self.names()]
+            if not names:
+                self._known, self._standing = {}, None
+                return None
+            if self._standing is not None and names == list(self._known):
+                return self._standing
+            try:
+                self._known = {name: self._known.get(name) or self.read(name) for name in names}
+            except FileNotFoundError:  # its pipeline has removed it since: another record takes its place
+                continue
             self._standing = Standing(self._identity(), self._known)
-        return self._standing
 
     def names(self) -> list[str]:
         """Return the names of the records, sorted."""

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from etl.errors import SinkError
 from etl.sinks.parquet_commits import FOLDER, record_name
 from etl.sinks.parquet_rewind import ParquetRewind
 from etl.sinks.past import LiveFile, LoggedVersion, Torn
 
 if TYPE_CHECKING:
     from etl.sinks.delta_log import Action
-    from etl.sinks.parquet_commits import Commits, Standing
+    from etl.sinks.parquet_commits import Commit, Commits
     from etl.sinks.parquet_files import ParquetFiles
     from etl.storage import Storage
 
@@ -28,7 +27,6 @@ class ParquetHead:
     version: int
     table_id: str
     batch_id: int | None
-    standing: Standing
 
 
 class ParquetPast:
@@ -39,12 +37,7 @@ class ParquetPast:
         self.app_id = app_id
         self._commits = commits
         self._files = files
-        self._pipeline = pipeline
-
-    @property
-    def pipeline(self) -> str:
-        """The pipeline whose past it is."""
-        return self._pipeline
+        self.pipeline = pipeline
 
     @property
     def url(self) -> str:
@@ -56,14 +49,27 @@ class ParquetPast:
         found = self._commits.standing()
         if found is None:
             return None
-        return ParquetHead(found.version, found.table_id, found.batch_id(self.app_id), found)
+        return ParquetHead(found.version, found.table_id, found.batch_id(self.app_id))
 
     def refuse_rollback_since(self, version: int) -> None:
         """Nothing to refuse: no engine can restore the table."""
 
-    def live(self, head: ParquetHead) -> dict[str, LiveFile]:
-        """Return the data files of a version, by their path."""
-        return {file.path: LiveFile(file.size_bytes, file.rows) for batch in head.standing.live for file in batch.files}
+    def files(self) -> dict[str, LiveFile]:
+        """Return the data files of the newest version, by their path."""
+        standing = self._commits.standing()
+        live = () if standing is None else standing.live
+        return {file.path: LiveFile(file.size_bytes, file.rows) for batch in live for file in batch.files}
+
+    def logged(self) -> list[int]:
+        """Return the versions, the oldest first."""
+        return [found.version for found in self.versions()]
+
+    def version(self, number: int) -> LoggedVersion:
+        """Return one version. Raises FileNotFoundError, TableStateError."""
+        for found in self.versions(number - 1):
+            if found.version == number:
+                return found
+        raise FileNotFoundError(number)
 
     def versions(self, after: int = -1) -> Iterator[LoggedVersion]:
         """Yield the versions behind ``after``, the oldest first. Raises TableStateError.
@@ -71,13 +77,14 @@ class ParquetPast:
         Pipelines that wrote at the same moment may have one in common.
         """
         standing = self._commits.standing()
-        found = {} if standing is None else standing.every
-        numbers = sorted({commit.version for commit in found.values() if commit.version > after})
-        for number in numbers:
-            commits = [commit for commit in found.values() if commit.version == number]
-            own = next((each for each in commits if each.app_id == self.app_id), commits[0])
-            added: dict[str, Action] = {file.path: {} for each in commits for file in each.files}
-            batches = {each.app_id: each.batch_id for each in commits}
+        every = [] if standing is None else list(standing.every.values())
+        found: dict[int, list[Commit]] = {}
+        for commit in (*every, *(batch for each in every for batch in each.kept)):
+            found.setdefault(commit.version, []).append(commit)
+        for number in sorted(number for number in found if number > after):
+            own = next((each for each in found[number] if each.pipeline == self.pipeline), found[number][0])
+            added: dict[str, Action] = {file.path: {} for each in found[number] for file in each.files}
+            batches = {each.app_id: each.batch_id for each in found[number]}
             yield LoggedVersion(number, own.info, batches, added, frozenset(), has_data_change=bool(added))
 
     def lying(self) -> list[str]:
@@ -94,7 +101,7 @@ class ParquetPast:
 
     def torn(self) -> Torn | None:
         """Return the first record that is torn, of ours if one of these is."""
-        own = record_name(self._pipeline, self.app_id, 0)[:-_NUMBER]
+        own = record_name(self.pipeline, self.app_id, 0)[:-_NUMBER]
         names = [f"{FOLDER}/{name}" for name in self._commits.names()]
         for name in sorted(names, key=lambda name: not name.startswith(own)):
             if not self._commits.is_whole(name):
@@ -118,25 +125,19 @@ class ParquetPast:
         return ParquetRewind(table, self._commits, self, ours)
 
     def sweep(self) -> None:
-        """Remove files of batches whose place others have taken, and what a crash left in the records' folder."""
+        """Remove the batches whose place others of ours have taken: files, then records; and what a crash left behind.
+
+        *Repeat*: safe.
+        """
         standing = self._commits.standing()
         if standing is None:
             return
         self.storage.sweep(FOLDER, older_than_s=_ABANDONED_AFTER_S, effect="table.sweep")
-        swept = set(self.storage.list(FOLDER))
-        live = {file.path for batch in standing.live for file in batch.files}
-        for name, commit in standing.every.items():
-            mark = f"{name.removesuffix('.json')}.swept"
-            is_ours = commit.pipeline == self._pipeline and commit.app_id not in standing.superseded
-            if commit.replaces and is_ours and mark.removeprefix(f"{FOLDER}/") not in swept:
-                self._files.remove_all_of(commit.replaces, live)
-                self.storage.replace(mark, b"", effect="table.swept")
-
-
-def refuse_gone(standing: Standing, version: int, table: str) -> None:
-    """Refuse a version of which files were removed when others took their place. Raises SinkError."""
-    live = {file.path for batch in standing.live for file in batch.files}
-    if any(file.path not in live for batch in standing.at(version).live for file in batch.files):
-        raise SinkError(
-            f"version {version} can no longer be read: a refresh or a rewind took the place of its rows", where=table
-        )
+        ours = {name: each for name, each in standing.every.items() if each.pipeline == self.pipeline}
+        replaced = [name for name, each in ours.items() if each.app_id in standing.superseded]
+        if not replaced:
+            return
+        app_ids = {app_id for each in ours.values() for app_id in each.replaces}
+        self._files.remove_all_of(app_ids, {file.path for batch in standing.live for file in batch.files})
+        for name in replaced:
+            self.storage.remove(name, effect="table.remove")

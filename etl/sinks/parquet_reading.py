@@ -8,7 +8,6 @@ from etl.delta_types import stored
 from etl.errors import SinkError
 from etl.schema import to_polars
 from etl.sinks.parquet_commits import Commits
-from etl.sinks.parquet_past import refuse_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -30,13 +29,22 @@ def scan_parquet_table(
     if standing is None:
         return None
     if version is not None:
-        if version > standing.version:
-            raise SinkError(f"has no version {version}; the newest is {standing.version}", where=name)
-        refuse_gone(standing, version, name)
-        standing = standing.at(version)
+        standing = _at(standing, version, name)
     types = to_polars(stored(standing.schema))
     parts = list(_parts(standing, commits.storage, dict(storage_options), types))
     return pl.concat(parts) if parts else pl.LazyFrame(schema=types)
+
+
+def _at(standing: Standing, version: int, name: str) -> Standing:
+    if not 0 <= version <= standing.version:
+        raise SinkError(f"has no version {version}; the newest is {standing.version}", where=name)
+    newer = max((each.version for each in standing.every.values() if each.replaces), default=-1)
+    if version < newer:
+        raise SinkError(
+            f"version {version} can no longer be read: with version {newer}, a refresh or a rewind took its place",
+            where=name,
+        )
+    return standing.at(version)
 
 
 def _parts(standing: Standing, storage: Storage, options: dict[str, str], types: pl.Schema) -> Iterator[pl.LazyFrame]:
