@@ -51,15 +51,15 @@ def file_rows(files: Sequence[str]) -> list[Row]:
 
 
 def arrow_rows(table: Path, columns: Sequence[str]) -> list[Row]:
-    """Return every row that pyarrow finds in the folder, with the types of the newest file."""
+    """Return every row that pyarrow finds in the folder, in types that hold those of all files."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
-    layout = ds.partitioning(flavor="hive")
-    found = ds.dataset(table, format="parquet", partitioning=layout)
+    found = ds.dataset(table, format="parquet", partitioning="hive")
     schemas = [part.physical_schema for part in found.get_fragments()]
     schema = pa.unify_schemas([found.schema, *schemas], promote_options="permissive")
-    rows: list[Row] = found.replace_schema(schema).to_table(columns=list(columns)).to_pylist()
+    whole = ds.dataset(table, format="parquet", partitioning="hive", schema=schema)
+    rows: list[Row] = whole.to_table(columns=list(columns)).to_pylist()
     return rows
 
 

@@ -21,8 +21,8 @@ from tests.faults.test_state_crashes import places
 from tests.plain_tables import arrow_rows, file_rows, listed_files, listed_rows, multiset, recorded_files, recorded_rows
 from tests.readers import table_rows
 
-QUICK = {"kill_after", "torn"}
-"""Run each time, at the last effect of each name; `make slow` runs all, at every effect."""
+QUICK = {"kill_after"}
+"""Run each time, at the last of each effect that these tables have; `make slow` runs all, at every effect."""
 CASES = [pytest.param(failure, marks=() if failure in QUICK else pytest.mark.slow) for failure in FAILURES]
 
 Rows = Counter[tuple[Any, ...]]
@@ -59,6 +59,13 @@ def check_done(folder: Path, wanted: Rows, case: object) -> None:
     assert [row["rule"] for row in table_rows(folder / "quarantine")] == ["known"], case
 
 
+def moments(names: list[str], failure: str) -> list[int]:
+    """Return the effects at which to fail: each, or those of the table alone."""
+    if failure not in QUICK:
+        return places(names, is_whole=True)
+    return [at for at in places(names, is_whole=False) if names[at - 1].startswith(("data.", "table."))]
+
+
 def finish(lab: Lab, folder: Path, pipeline: str = "plain") -> None:
     for _ in range(2):
         if lab.run(folder, pipeline)["exit"] == 0:
@@ -73,7 +80,7 @@ def test_every_row_lands_once_when_a_run_fails_at_any_effect(lab: Lab, tmp_path:
     check_done(tmp_path / "whole", WHOLE[3], "whole")
     names = effects(tmp_path / "whole")
     assert names.count("data.publish") == 8
-    for at in places(names, is_whole=failure not in QUICK):
+    for at in moments(names, failure):
         folder = tmp_path / str(at)
         folder.mkdir()
         ended = lab.run(folder, "plain", at, failure)
@@ -109,6 +116,7 @@ def test_a_batch_of_which_some_files_have_their_names_is_seen_by_nobody_who_read
         check_done(folder, WHOLE[3], number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["manifest.put.publish", "data.publish", "table.commit.publish"])
 def test_every_row_lands_once_when_the_recovery_is_killed_too(lab: Lab, tmp_path: Path, first: str) -> None:
     second = 0
@@ -135,7 +143,7 @@ def test_a_refresh_takes_the_place_of_all_rows_in_one_step(lab: Lab, tmp_path: P
     shutil.copytree(template, whole)
     assert lab.run(whole, "anew")["exit"] == 0
     names = effects(whole)
-    for at in places(names, is_whole=failure not in QUICK):
+    for at in moments(names, failure):
         folder = shutil.copytree(template, tmp_path / str(at))
         lab.run(folder, "anew", at, failure)
         assert recorded(folder) in (WHOLE[3], *ANEW), f"effect {at}: {names[at - 1]}"
@@ -174,7 +182,7 @@ def test_a_rewind_that_fails_at_any_effect_has_not_begun_or_is_finished_by_the_n
     names = effects(whole)
     assert found(whole) == found(early)
     assert faults(whole, is_deep=True) == []
-    for at in places(names, is_whole=failure not in QUICK):
+    for at in moments(names, failure):
         folder = shutil.copytree(template, tmp_path / str(at))
         lab.run(folder, "rewind", at, failure)
         assert found(folder) in (found(template), found(early)), f"effect {at}: {names[at - 1]}"
