@@ -36,6 +36,7 @@ class ParquetSink:
     """Brings batches into one folder of Parquet files; made with the first batch where it does not exist."""
 
     options_model = ParquetOptions
+    is_append_only = True
     memory = None
 
     def __init__(self, options: ParquetOptions, site: SinkSite) -> None:

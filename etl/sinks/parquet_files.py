@@ -49,7 +49,7 @@ class ParquetFiles:
             ending=f".parquet{ENDING}",
         )
         written = self._site.seam.effect(
-            "data.write", partial(write_files, rows, plan), partial(write_files, rows.head(1), plan)
+            "data.write", partial(write_files, [rows], plan), partial(write_files, [rows.head(1)], plan)
         )
         paths = [path.removesuffix(ENDING) for path in written]
         self._storage.sync(map(staged_path, paths), effect="data.sync")
