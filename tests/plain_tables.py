@@ -19,7 +19,7 @@ def recorded_files(table: Path) -> list[str]:
     gone = {app_id for record in records for app_id in record["replaces"]}
     live = [record for record in records if record["app_id"] not in gone]
     batches = [batch for record in live for batch in record.get("kept", [record])]
-    return [str(table / file["path"]) for batch in batches for file in batch["tables"].get("main", ())]
+    return [str(table / file["path"]) for batch in batches for file in batch["tables"].get(batch["role"], ())]
 
 
 def recorded_rows(table: Path) -> list[Row]:

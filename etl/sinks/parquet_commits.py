@@ -28,6 +28,8 @@ FOLDER = "_commits"
 _IDENTITY = f"{FOLDER}/table.json"
 _KIND = "parquet.commit"
 _ENDING = ".json"
+_NAME_LENGTH = 150
+"""Of the name of a pipeline and its sink, so that a record has a name that every filesystem takes."""
 NOTHING = -1
 """The batch id of a record that leaves none of a pipeline's batches in the table."""
 
@@ -143,8 +145,9 @@ def _merged_field(known: list[dict[str, Any]], other: dict[str, Any]) -> dict[st
 
 
 def record_name(pipeline: str, app_id: str, batch_id: int) -> str:
-    """Return the path of the record of a batch."""
-    return f"{FOLDER}/{pipeline or 'pipeline'}-{app_id[:8]}-{batch_id:010d}{_ENDING}"
+    """Return the path of the record of a batch; a further sink's pipeline is known as ``<pipeline>/<role>``."""
+    named = pipeline.replace("/", ".")[:_NAME_LENGTH] or "pipeline"
+    return f"{FOLDER}/{named}-{app_id[:8]}-{batch_id:010d}{_ENDING}"
 
 
 class Commits:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from etl.checkpoint.generations import newest_generation
 from etl.errors import EtlError
+from etl.flow import Outlet
 from etl.model import PROVENANCE_COLUMNS
 from etl.operations.refreshing import begin_refresh
 from etl.operations.rewinding import Target, rewind
@@ -45,10 +47,11 @@ class DoneError(EtlError):
     exit_code = 0
 
 
-def plain_sink(folder: Path, seam: Seam) -> ParquetSink:
-    """Return the plain Parquet table ``folder/table``."""
-    table = folder / "table"
-    site = SinkSite("table", str(table), LocalStorage(table, seam, is_shared=True), seam, {}, PROVENANCE_COLUMNS)
+def plain_sink(folder: Path, seam: Seam, name: str = "table", role: str = "main") -> ParquetSink:
+    """Return the plain Parquet table ``folder/name``."""
+    table = folder / name
+    storage = LocalStorage(table, seam, is_shared=True)
+    site = SinkSite(name, str(table), storage, seam, {}, PROVENANCE_COLUMNS, role)
     return ParquetSink(ParquetOptions(path=str(table), partition_by=["kind"]), site)
 
 
@@ -66,6 +69,13 @@ def plain(folder: Path, seam: Seam) -> Pipeline:
         expectations=Expectations([ExpectationOptions(name="known", check="id <> 99")]),
         quarantine=Quarantine(crash_lab.quarantine_sink(folder, seam)),
     )
+
+
+def beside(folder: Path, seam: Seam) -> Pipeline:
+    """Return the same batches into the Delta table ``folder/table`` and the plain one ``folder/plain``."""
+    made = plain(folder, seam)
+    outlet = Outlet("plain", plain_sink(folder, seam, "plain", "plain"))
+    return replace(made, flow=replace(made.flow, sink=crash_lab.table_sink(folder, seam), further=(outlet,)))
 
 
 def refresh(folder: Path, seam: Seam) -> Pipeline:
@@ -86,5 +96,5 @@ def rewound(folder: Path, seam: Seam) -> Pipeline:
 
 
 if __name__ == "__main__":
-    crash_lab.PIPELINES |= {"plain": plain, "anew": refresh, "project": project, "rewind": rewound}
+    crash_lab.PIPELINES |= {"plain": plain, "beside": beside, "anew": refresh, "project": project, "rewind": rewound}
     crash_lab.main()

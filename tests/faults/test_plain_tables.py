@@ -135,6 +135,25 @@ def test_every_row_lands_once_when_the_recovery_is_killed_too(lab: Lab, tmp_path
     assert second > 20
 
 
+def delta_rows(folder: Path) -> Rows:
+    return multiset(table_rows(folder / "table") if (folder / "table").exists() else [], COLUMNS)
+
+
+@pytest.mark.parametrize("failure", CASES)
+def test_a_delta_table_and_a_plain_one_beside_it_take_every_batch_once(lab: Lab, tmp_path: Path, failure: str) -> None:
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert lab.run(whole, "beside")["exit"] == 0
+    for at in moments(effects(whole), failure):
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        lab.run(folder, "beside", at, failure)
+        assert multiset(recorded_rows(folder / "plain"), COLUMNS) in WHOLE, at
+        finish(lab, folder, "beside")
+        assert multiset(recorded_rows(folder / "plain"), COLUMNS) == WHOLE[3] == delta_rows(folder), at
+        assert listed_files(folder / "plain") == sorted(recorded_files(folder / "plain")), at
+
+
 @pytest.mark.parametrize("failure", CASES)
 def test_a_refresh_takes_the_place_of_all_rows_in_one_step(lab: Lab, tmp_path: Path, failure: str) -> None:
     template, whole = tmp_path / "template", tmp_path / "whole"
