@@ -229,7 +229,7 @@ class ParquetSink:
             self._site.role,
             tuple(self._options.partition_by),
             replaces,
-            info,
+            {"operation": "WRITE", "timestamp": int(self._site.seam.now().timestamp() * 1000), **info},
         )
         made = self._same(self._commits.add(commit), manifest).version
         if replaces:

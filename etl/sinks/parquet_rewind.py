@@ -79,7 +79,6 @@ class ParquetRewind:
 
         Raises TableStateError where the table is gone.
         """
-        del now_ms
         found = ParquetMove(**move)
         standing = self.commits.standing()
         if standing is None:
@@ -97,7 +96,7 @@ class ParquetRewind:
                     Manifest(_upto(found.batch_id), attempt, {}, {}, {}, {}),
                     partition_by=kept[0].partition_by if kept else (),
                     replaces=self.ours,
-                    info={"operation": "REWIND", **info},
+                    info={"operation": "REWIND", "timestamp": now_ms(), **info},
                     kept=kept,
                     is_rewind=True,
                 )
