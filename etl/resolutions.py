@@ -18,6 +18,7 @@ from etl.errors import (
 )
 from etl.flow import Flow
 from etl.model import BatchPlan
+from etl.sinks.contract import Sink
 from etl.sources.again import again_units
 
 _NOT_OF_THE_ROWS = (TransientError, StorageError, CheckpointError, TableStateError, LeaseHeldError, FencedError)
@@ -40,7 +41,7 @@ def refuse_backfill(flow: Flow, write_mode: str, *, has_provenance: bool) -> Non
             where=flow.name,
             hint=f"build the table anew: etl run {flow.name} --full-refresh, or go back: etl rewind {flow.name}",
         )
-    if others := [sink.table for sink in flow.sinks.values() if not hasattr(sink, "past")]:
+    if others := [sink.table for sink in flow.sinks.values() if not _takes_out(sink)]:
         raise ConfigError(
             "rows of single files cannot be taken out of it again",
             where=others[0],
@@ -49,6 +50,10 @@ def refuse_backfill(flow: Flow, write_mode: str, *, has_provenance: bool) -> Non
     why = _why_not_by_file(flow, write_mode, has_provenance=has_provenance)
     if why:
         raise ConfigError(why, where=flow.sink.table, hint=f"build the table anew: etl run {flow.name} --full-refresh")
+
+
+def _takes_out(sink: Sink) -> bool:
+    return hasattr(sink, "past") and not getattr(sink, "is_append_only", False)
 
 
 def _why_not_by_file(flow: Flow, write_mode: str, *, has_provenance: bool) -> str:

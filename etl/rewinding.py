@@ -13,7 +13,6 @@ from etl.checkpoint.folder import Checkpoint, find_checkpoint
 from etl.checkpoint.rewinding import Rewind, copy_records, is_unfinished, read_rewind
 from etl.errors import CheckpointError, ConfigError, StateError
 from etl.model import as_fields
-from etl.sinks.delta_rewind import TableMove, TableRewind
 from etl.states import States
 from etl.storage import put_if_absent
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from etl.flow import Flow
     from etl.model import Manifest, StagedFile
     from etl.seam import Seam
+    from etl.sinks.past import Past, TableMoving
     from etl.state.reading import StateReader
 
 
@@ -103,13 +103,17 @@ def _manifest(checkpoint: Checkpoint, batch: int) -> Manifest:
     return checkpoint.manifests.read(batch, checkpoint.manifests.log.revisions()[batch])
 
 
-def _tables(flow: Flow, identities: tuple[str, ...]) -> Iterator[tuple[str, TableRewind]]:
+def _tables(flow: Flow, identities: tuple[str, ...]) -> Iterator[tuple[str, TableMoving]]:
     """Yield the tables of a pipeline by role. Raises ConfigError for one that has no versions to go back to."""
     for role, sink in flow.sinks.items():
-        past = getattr(sink, "past", None)
+        past: Past | None = getattr(sink, "past", None)
         if past is None:
-            raise ConfigError("has no versions to go back to", where=sink.table)
-        yield role, TableRewind(sink.table, past, tuple(f"{identity}/{role}" for identity in identities))
+            raise ConfigError(
+                "has no versions to go back to: what it was given cannot be taken back",
+                where=sink.table,
+                hint="etl run PIPELINE --full-refresh begins from the start",
+            )
+        yield role, past.moving(sink.table, tuple(f"{identity}/{role}" for identity in identities))
 
 
 def _standing(checkpoint: Checkpoint, flow: Flow, role: str, upto: int) -> tuple[int | None, int | None]:
@@ -143,8 +147,7 @@ def finish_rewind(checkpoint: Checkpoint, flow: Flow, seam: Seam) -> None:
     for role, table in _tables(flow, checkpoint.replaces or ()):
         if role in rewind.moves:
             info = {"etl.pipeline": flow.name, "etl.pipeline_id": checkpoint.identity, "etl.rewind": str(rewind.upto)}
-            move = TableMove(**rewind.moves[role])
-            versions[role] = table.carry_out(move, info, lambda: int(seam.now().timestamp() * 1000))
+            versions[role] = table.carry_out(rewind.moves[role], info, lambda: int(seam.now().timestamp() * 1000))
     kept = _copy_states(old, checkpoint, rewind.upto, seam)
     copy_records(old, checkpoint, rewind.upto, _Changes(rewind.upto, kept, versions).changed)
 

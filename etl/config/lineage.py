@@ -116,11 +116,21 @@ def _check_pair(first: PipelineSpec, second: PipelineSpec) -> None:
     if first.name.casefold() == second.name.casefold():
         second.document.fault(("name",), f"'{second.name}' is the name of {first.document.file} too")
     own = (first.sink.location, second.sink.location)
-    if _check_tables(first, second, own):
+    shared = _shared(first, second)
+    if own not in shared and _check_tables(first, second, own):
         return
     for pair in product(first.tables, second.tables):
-        if pair != own:
+        if pair != own and pair not in shared:
             _check_tables(first, second, pair)
+
+
+def _shared(first: PipelineSpec, second: PipelineSpec) -> set[tuple[Location, Location]]:
+    """Return the blocks of tables that both may write, since each only adds to them, under names of its own."""
+    return {
+        (one.location, two.location)
+        for one, two in product(first.sinks, second.sinks)
+        if one.url == two.url and all(getattr(sink.options, "is_append_only", False) for sink in (one, two))
+    }
 
 
 def _check_tables(first: PipelineSpec, second: PipelineSpec, blocks: tuple[Location, Location]) -> bool:

@@ -153,6 +153,12 @@ def check_removals(document: Document, sinks: tuple[SinkSpec, ...]) -> None:
                 "`on_change: reingest` at the source",
             )
             continue
+        if getattr(sink.options, "is_append_only", False):
+            document.fault(
+                (*sink.location, "type"),
+                "`on_change: replace_rows` takes rows out, and a plain Parquet table can only be added to; say "
+                "`type: delta`, or `on_change: reingest` at the source",
+            )
         _check_provenance(document, sink.location, sink.options)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from etl.pipeline import Pipeline
     from etl.seam import Seam
     from etl.sinks.contract import Sink
-    from etl.sinks.delta_past import TablePast
+    from etl.sinks.past import Past, Torn
 
 
 @dataclass(slots=True)
@@ -95,48 +95,39 @@ class _Repair:
                 newest = max((batch for batch in revisions if batch < newest), default=-1)
             referred = max(referred, newest)
 
-    def _table(self, role: str, sink: Sink, past: TablePast) -> Iterator[str]:
+    def _table(self, role: str, sink: Sink, past: Past) -> Iterator[str]:
         """Set a torn end of the table's log aside where it is ours, then commit what the table lacks."""
-        logged = past.logged()
-        if logged and past.is_torn(logged[-1]):
-            newest = logged.pop()
-            if not self._is_ours(sink.table, newest, past):
+        torn = past.torn()
+        if torn is not None:
+            if not self._is_ours(sink.table, torn):
                 raise TableStateError(
                     "table_torn",
-                    f"version {newest} is torn, and none of our records tells what it was",
+                    f"{torn.name} is torn, and none of our records tells what it was",
                     where=sink.table,
                     hint="restore the file from a copy, or remove it if its writer can commit again",
                 )
             if not self.is_dry:
-                past.set_aside(newest)
-            yield f"{sink.table}: the torn version {newest} is set aside"
-        for batch, version in self._lost(sink.table, logged[-1] if logged else -1):
+                past.set_aside(torn)
+            yield f"{sink.table}: the torn {torn.name} is set aside"
+        for batch, version in past.lost(self._told(sink.table)):
             yield self._commit(role, sink, batch, version)
 
-    def _is_ours(self, table: str, version: int, past: TablePast) -> bool:
+    def _is_ours(self, table: str, torn: Torn) -> bool:
         """Tell whether one of our batches made a torn version: an entry names it, or a batch waits to be committed."""
+        if torn.is_ours is not None:
+            return torn.is_ours
         commits, manifests = (log.log.revisions() for log in (self.checkpoint.commits, self.checkpoint.manifests))
         newest = max(commits, default=-1)
-        if newest >= 0 and self.checkpoint.commits.read(newest).result.tables.get(table) == version:
+        if newest >= 0 and self.checkpoint.commits.read(newest).result.tables.get(table) == torn.version:
             return True
         is_waiting = max(manifests, default=-1) > newest
-        content = past.content(version)
-        return is_waiting and (not content or self.checkpoint.identity.encode() in content)
+        return is_waiting and (not torn.content or self.checkpoint.identity.encode() in torn.content)
 
-    def _lost(self, table: str, newest: int) -> list[tuple[int, int]]:
-        """Return the committed batches whose versions come right after the newest one of a table, oldest first.
-
-        None where they do not follow one another: then another writer's version is lost too.
-        """
-        found: list[tuple[int, int]] = []
-        for batch in reversed(self.checkpoint.commits.log.revisions()):
-            version = self.checkpoint.commits.read(batch).result.tables.get(table)
-            if version is not None and version <= newest:
-                break
-            if version is not None:
-                found.insert(0, (batch, version))
-        versions = [version for _, version in found]
-        return found if versions == list(range(newest + 1, newest + 1 + len(found))) else []
+    def _told(self, table: str) -> list[tuple[int, int]]:
+        """Return the committed batches that changed a table, with the version of each, oldest first."""
+        commits = self.checkpoint.commits
+        entries = ((batch, commits.read(batch).result.tables.get(table)) for batch in commits.log.revisions())
+        return [(batch, version) for batch, version in entries if version is not None]
 
     def _commit(self, role: str, sink: Sink, batch: int, version: int) -> str:
         manifest = self._manifest(batch)
@@ -151,7 +142,9 @@ class _Repair:
             plans = self.checkpoint.plans
             plan = plans.read(batch, plans.log.revisions()[batch])
             info = commit_info(self.pipeline.name, self.checkpoint.identity, plan, manifest)
-            sink.commit(manifest, info | TableRecords(self.checkpoint).told(plan, manifest))
+            info |= TableRecords(self.checkpoint).told(plan, manifest)
+            commit_as = getattr(sink, "commit_as", None)  # of a sink whose versions do not follow from its log
+            sink.commit(manifest, info) if commit_as is None else commit_as(manifest, info, version)
         return f"{sink.table}: batch {batch} is committed again, as version {version} ({role})"
 
     def _manifest(self, batch: int) -> Manifest:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.table_records import KeptBatch, kept_batches
 from etl.errors import ConfigError
-from etl.sinks.delta_past import TablePast
 
 if TYPE_CHECKING:
     from etl.flow import Flow
-    from etl.sinks.delta_past import LoggedVersion
+    from etl.sinks.past import LoggedVersion, Past
 
 
 @dataclass(slots=True)
@@ -85,12 +84,12 @@ def batches_of_tables(flow: Flow) -> dict[str, TableBatches]:
     return found
 
 
-def _pasts(flow: Flow) -> Iterator[tuple[str, TablePast]]:
+def _pasts(flow: Flow) -> Iterator[tuple[str, Past]]:
     for role, sink in flow.sinks.items():
-        past = getattr(sink, "past", None)
-        if not isinstance(past, TablePast):
+        past: Past | None = getattr(sink, "past", None)
+        if past is None:
             raise ConfigError(
-                "keeps no log from which records can be made again: Delta tables alone do",
+                "keeps no log from which records can be made again: tables alone do",
                 where=sink.table,
                 hint=f"put a copy of the checkpoint back, or build it anew: etl run {flow.name} --full-refresh",
             )

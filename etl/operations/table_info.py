@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.sinks.delta_health import TableHealth
     from etl.sinks.delta_log import Head
-    from etl.sinks.delta_past import LoggedVersion
+    from etl.sinks.past import LoggedVersion
 
 _OPTIMIZE = "OPTIMIZE"
 

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 from etl.config.faults import nearest
 from etl.errors import ConfigError, SinkError
+from etl.project import scheme_of
+from etl.sinks.parquet_commits import FOLDER as COMMITS
+from etl.sinks.parquet_commits import Commits
+from etl.sinks.parquet_reading import scan_parquet_table
 from etl.storage import object_store_options, open_storage
 
 if TYPE_CHECKING:
@@ -16,20 +20,26 @@ if TYPE_CHECKING:
 
     from etl.project import Project
     from etl.seam import Seam
+    from etl.storage import Storage
 
 _HINT = 'name tables as they stand in the lake: etl query "SELECT * FROM silver.orders"'
 
 
 def table_names(project: Project, seam: Seam) -> list[str]:
-    """Return the name of every Delta table in the lake, sorted."""
+    """Return the name of every table in the lake, sorted."""
     lake = open_storage(project.lake, seam, project.storage_options)
     schemas = [name for name in lake.list() if not name.startswith((".", "_"))]
     found = []
     for schema in schemas:
         if lake.is_local and not Path(project.lake, schema).is_dir():
             continue
-        found += [f"{schema}.{name}" for name in lake.list(schema) if lake.list(f"{schema}/{name}/_delta_log")]
+        found += [f"{schema}.{name}" for name in lake.list(schema) if is_table(lake.at(f"{schema}/{name}"))]
     return found
+
+
+def is_table(storage: Storage) -> bool:
+    """Tell whether a folder is a Delta table, or a plain Parquet table of ours."""
+    return bool(storage.list("_delta_log")) or bool(storage.list(COMMITS))
 
 
 def scan_table(project: Project, name: str, seam: Seam, version: int | None = None) -> pl.LazyFrame:
@@ -40,18 +50,26 @@ def scan_table(project: Project, name: str, seam: Seam, version: int | None = No
 def scan_url(
     project: Project, url: str, seam: Seam, version: int | None = None, name: str | None = None
 ) -> pl.LazyFrame:
-    """Return the rows of the Delta table at ``url``, called ``name`` in errors.
+    """Return the rows of the Delta or plain Parquet table at ``url``, called ``name`` in errors.
 
-    Raises ConfigError for a table that does not exist, SinkError for one that cannot be read.
+    Raises ConfigError for a table that does not exist, SinkError for one that cannot be read, TableStateError.
     """
+    name = name or url
+    storage = open_storage(url, seam, project.storage_options)
+    options = object_store_options(scheme_of(url), project.options_for(url))
+    if storage.list("_delta_log"):
+        return _scan_delta(url, options, name, version)
+    rows = scan_parquet_table(Commits(storage, seam), options, name, version)
+    if rows is None:
+        raise ConfigError(f"unknown table '{name}'{nearest(name, table_names(project, seam))}")
+    return rows
+
+
+def _scan_delta(url: str, options: dict[str, str], name: str, version: int | None) -> pl.LazyFrame:
     import polars as pl
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    name = name or url
-    if not open_storage(url, seam, project.storage_options).list("_delta_log"):
-        raise ConfigError(f"unknown table '{name}'{nearest(name, table_names(project, seam))}")
-    options = object_store_options(url.partition("://")[0], project.options_for(url))
     try:
         table = DeltaTable(url, version=version, storage_options=options or None)
     except (DeltaError, ValueError, OSError) as exc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +9,13 @@ from etl.errors import ConfigError, SinkError
 from etl.model import PROVENANCE_COLUMNS
 from etl.operations.files import files_of
 from etl.operations.looking import Onlooker, look
-from etl.operations.tables import scan_url
+from etl.operations.tables import is_table, scan_url
 from etl.sinks.quarantine import OPEN
 from etl.storage import open_storage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from etl.checkpoint.folder import Checkpoint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from etl.operations.files import InputFile
     from etl.operations.looking import Sight
     from etl.operations.workspace import Workspace
+    from etl.sinks.past import Past
 
 _MAX_ROWS = 20
 
@@ -125,26 +127,32 @@ class Trace:
         return {version: batch_id for batch_id, version in tables if version is not None}
 
     def _newest(self, versions: dict[int, int]) -> int:
-        names = self._table_storage().list("_delta_log")
-        found = [int(name[:20]) for name in names if name[:20].isdigit() and name[20:] == ".json"]
+        found = self._past.logged()
         if not (found or versions):
             raise ConfigError("the table has no version yet", where=self._table_name)
         return max([*found, *versions])
 
-    def _table_storage(self) -> Any:  # noqa: ANN401  a Storage
-        return open_storage(self._url, self._seam, self._workspace.project.storage_options)
+    @property
+    def _past(self) -> Past:
+        """The versions of the table. Raises ConfigError where it keeps none."""
+        sinks = self._sight.pipeline.flow.sinks
+        found: Past | None = next(
+            (getattr(sink, "past", None) for sink in sinks.values() if sink.table == self._table_name), None
+        )
+        if found is None:
+            raise ConfigError(
+                "keeps no versions",
+                where=self._table_name,
+                hint=f"etl history {self._spec.name} tells of its batches",
+            )
+        return found
 
-    def _commit_info(self, version: int) -> dict[str, Json] | None:
+    def _commit_info(self, version: int) -> Mapping[str, Json] | None:
         """Return what the table itself says of a version, None where its log does not have it."""
         try:
-            content = self._table_storage().read(f"_delta_log/{version:020d}.json")
+            return self._past.version(version).info
         except FileNotFoundError:
             return None
-        for line in content.splitlines():
-            if '"commitInfo"' in line.decode("utf-8", "replace"):
-                info: dict[str, Json] = json.loads(line).get("commitInfo", {})
-                return info
-        return {}
 
     def _files(self, batch_id: int) -> list[InputFile]:
         """Return the files of a batch, with the rows that were read of each where a manifest has decided."""
@@ -196,7 +204,7 @@ class Trace:
         import polars as pl
 
         sink, project = self._spec.sink, self._workspace.project
-        if not open_storage(sink.quarantine_url, self._seam, project.storage_options).list("_delta_log"):
+        if not is_table(open_storage(sink.quarantine_url, self._seam, project.storage_options)):
             return {}
         rows = scan_url(project, sink.quarantine_url, self._seam, name=sink.quarantine)
         waiting = rows.filter(pl.col("_source_file") == path, pl.col("status") == OPEN)

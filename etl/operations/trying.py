@@ -18,7 +18,7 @@ from etl.formats.contract import FileOpener
 from etl.formats.ndjson import Ndjson
 from etl.model import ReadLimit, Schema
 from etl.operations.comparing import Difference, as_lines, as_text, difference
-from etl.operations.tables import scan_url
+from etl.operations.tables import is_table, scan_url
 from etl.progress import Silent
 from etl.sinks.delta_options import DeltaOptions
 from etl.sources.file_formats import FileFormats
@@ -207,14 +207,14 @@ def _spelt(rows: Rows, source: SourceSpec) -> Rows:
 
 
 def _moved_sink(sink: SinkSpec, project: Project) -> SinkSpec:
-    """Return a sink whose tables are in the folder of a test; one that is no Delta table becomes one.
+    """Return a sink whose tables are in the folder of a test; one that is no table becomes one.
 
     Nothing is delivered by a test: what others would have got is in a table of the same keys.
     """
     quarantine, late = (f"{project.lake}/{role}/table" for role in ("quarantine", "late"))
     url = f"{project.lake}/{sink.role}/table"
     moved = replace(sink, url=url, quarantine_url=quarantine, late_url=late, is_table=True)
-    if sink.type == "delta":
+    if sink.type in ("delta", "parquet"):
         return moved
     kept = ("primary_key", "sequence_by", "delete_when") if sink.type == "key_value" else ()
     options: dict[str, Any] = {name: getattr(sink.options, name) for name in kept}
@@ -242,7 +242,7 @@ def _rows(project: Project, url: str) -> pl.DataFrame:
     """Return the rows of a table, none where nothing was ever written."""
     import polars as pl
 
-    if not LocalStorage(Path(url), ManualClock()).list("_delta_log"):
+    if not is_table(LocalStorage(Path(url), ManualClock())):
         return pl.DataFrame()
     return scan_url(project, url, ManualClock()).collect()
 

@@ -14,21 +14,18 @@ from etl.operations.verified import Check, Verification
 from etl.operations.verifying_deep import DEEP_PROVES, check_deep
 from etl.operations.verifying_records import Records, read_records
 from etl.operations.verifying_tables import Looked, check_counts, check_files, check_strays, check_versions
-from etl.project import scheme_of
-from etl.sinks.delta_past import TablePast
-from etl.sinks.late import ROLE as LATE
+from etl.resumption import bind_sinks
 from etl.sinks.quarantine import OPEN, ROLE
 from etl.states import States
-from etl.storage import object_store_options, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from etl.config.specification import PipelineSpec
     from etl.model import StateRef
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.seam import Seam
+    from etl.sinks.past import Past
     from etl.storage import Storage
 
 _SHOWN_STRAYS = 20
@@ -69,20 +66,16 @@ def gather(workspace: Workspace, name: str, seam: Seam) -> tuple[Evidence, list[
     refuse_unfinished(checkpoint, name)
     repair = f"etl repair {name}; else restore {checkpoint.url} from a copy, or etl run {name} --full-refresh"
     records, checks = read_records(checkpoint, repair)
-    return Evidence(spec, pipeline, records, tuple(_tables(spec, pipeline, records, seam))), checks
+    return Evidence(spec, pipeline, records, tuple(_tables(pipeline, records))), checks
 
 
-def _tables(spec: PipelineSpec, pipeline: Pipeline, records: Records, seam: Seam) -> Iterator[Looked]:
-    """Yield the Delta tables of a pipeline, by role; their logs are not read yet."""
-    sink, project = spec.sink, pipeline.project
-    named = {ROLE: (sink.quarantine, sink.quarantine_url), LATE: (sink.late, sink.late_url)}
-    if sink.type == "delta":
-        named["main"] = (sink.table, sink.url)
-    for role, (name, url) in named.items():
-        if role in pipeline.flow.sinks:
-            options = object_store_options(scheme_of(url), project.options_for(url))
-            storage = open_storage(url, seam, project.storage_options)
-            yield Looked(role, name, TablePast(storage, options, seam, f"{records.checkpoint.identity}/{role}"))
+def _tables(pipeline: Pipeline, records: Records) -> Iterator[Looked]:
+    """Yield the tables of a pipeline that keep versions, by role; their logs are not read yet."""
+    bind_sinks(records.checkpoint, pipeline.flow)
+    for role, sink in pipeline.flow.sinks.items():
+        past: Past | None = getattr(sink, "past", None)
+        if past is not None:
+            yield Looked(role, sink.table, past)
 
 
 def _check_tables(evidence: Evidence) -> Iterator[Check]:
@@ -95,8 +88,9 @@ def _check_tables(evidence: Evidence) -> Iterator[Check]:
             check_versions(looked, records, versions)
             check_files(looked, records, files)
     check_counts(records, getattr(evidence.spec.sink.options, "write_mode", "append"), files)
-    if evidence.spec.sink.type != "delta":
-        versions.unproven.append(f"{evidence.spec.sink.table}: no Delta table, which is not looked into")
+    for role, sink in evidence.pipeline.flow.sinks.items():
+        if not any(looked.role == role for looked in evidence.tables):
+            versions.unproven.append(f"{sink.table}: it keeps no versions, and is not looked into")
     yield versions
     yield files
 

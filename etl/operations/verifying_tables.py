@@ -13,8 +13,7 @@ if TYPE_CHECKING:
 
     from etl.model import Manifest, StagedFile
     from etl.operations.verifying_records import Records
-    from etl.sinks.delta_log import Head
-    from etl.sinks.delta_past import LiveFile, LoggedVersion, TablePast
+    from etl.sinks.past import LiveFile, LoggedVersion, Past, TableHead
 
 _FATES = {"main": "written", "quarantine": "quarantined", "late": "late"}
 
@@ -29,8 +28,8 @@ class Looked:
 
     role: str
     name: str
-    past: TablePast
-    head: Head | None = None
+    past: Past
+    head: TableHead | None = None
     live: Mapping[str, LiveFile] = field(default_factory=dict)
     batches: dict[int, Mapping[str, int]] = field(default_factory=dict)
     told: dict[int, str | None] = field(default_factory=dict)
@@ -42,7 +41,7 @@ class Looked:
         self.head = self.past.head()
         if self.head is None:
             return
-        self.live = self.past.live(self.head)
+        self.live = self.past.files()
         for version in self.past.versions():
             self._take(version)
 

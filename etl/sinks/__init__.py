@@ -7,6 +7,7 @@ SINKS = Registry(
         "alert": "etl.sinks.alert:AlertSink",
         "console": "etl.sinks.console:ConsoleSink",
         "delta": "etl.sinks.delta:DeltaSink",
+        "parquet": "etl.sinks.parquet:ParquetSink",
         "key_value": "etl.sinks.key_value:KeyValueSink",
         "memory": "etl.sinks.memory_rows:MemoryRows",
         "python": "etl.sinks.python:PythonSink",

@@ -33,7 +33,8 @@ _LAST_BEFORE_SURROGATES, _LAST_CODE = 0xD7FF, 0x10FFFF
 class StagingPlan:
     """How the rows of one attempt become files: the table's URL, a name prefix unique to the attempt, the layout.
 
-    Without ``keeps_order`` rows may be in another order in a file than they come, which is faster.
+    Without ``keeps_order`` rows may be in another order in a file than they come, which is faster. ``ending`` ends
+    every name.
     """
 
     url: str
@@ -42,6 +43,7 @@ class StagingPlan:
     target_bytes: int
     storage_options: dict[str, str] = field(default_factory=dict)
     keeps_order: bool = True
+    ending: str = ".parquet"
 
 
 def write_files(parts: Sequence[pl.LazyFrame], plan: StagingPlan) -> list[str]:
@@ -61,7 +63,7 @@ def _write_part(rows: pl.LazyFrame, plan: StagingPlan, numbers: Iterator[int]) -
 
     def name(args: FileProviderArgs) -> str:
         folders = "".join(f"{folder}/" for folder in _folders(args.partition_keys, plan.partition_by))
-        return f"{folders}{plan.prefix}{next(numbers):05d}.parquet"
+        return f"{folders}{plan.prefix}{next(numbers):05d}{plan.ending}"
 
     def remember(args: SinkedPathsCallbackArgs) -> None:
         paths.extend(file.path for file in args.paths)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from etl.errors import TableStateError
 from etl.sinks.delta_log import DeltaLog
+from etl.sinks.delta_rewind import TableRewind
+from etl.sinks.past import LiveFile, LoggedVersion, Torn
 
 if TYPE_CHECKING:
     from etl.seam import Seam
@@ -17,37 +19,6 @@ if TYPE_CHECKING:
     from etl.storage import Storage
 
 _LOG = "_delta_log"
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedVersion:
-    """A version as its log entry tells it. Paths are those on disk.
-
-    ``batches`` are the transactions in it, by app id. ``has_data_change`` tells whether rows came, went or changed.
-    ``changes`` are the files of its change feed.
-    """
-
-    version: int
-    info: Mapping[str, Any]
-    batches: Mapping[str, int]
-    added: Mapping[str, Action]
-    removed: frozenset[str]
-    has_data_change: bool
-    changes: frozenset[str] = frozenset()
-
-    @property
-    def at_ms(self) -> int | None:
-        """When it was made, in milliseconds since 1970, None where its writer did not say."""
-        found = self.info.get("inCommitTimestamp") or self.info.get("timestamp")
-        return None if found is None else int(found)
-
-
-@dataclass(frozen=True, slots=True)
-class LiveFile:
-    """A file of the newest version; ``rows`` is None where its writer did not say."""
-
-    size_bytes: int
-    rows: int | None
 
 
 class TablePast:
@@ -99,10 +70,38 @@ class TablePast:
         """Tell whether the log entry of a version is empty, or cut off."""
         return not _actions(self.content(version))
 
-    def set_aside(self, version: int) -> None:
+    def torn(self) -> Torn | None:
+        """Return the newest log entry where it is torn."""
+        newest = max(self.logged(), default=None)
+        if newest is None or not self.is_torn(newest):
+            return None
+        return Torn(f"version {newest}", newest, self.content(newest))
+
+    def set_aside(self, torn: Torn) -> None:
         """Rename a torn log entry, so that its version can be made again. *Repeat*: safe. By its pipeline's runner."""
-        self.storage.replace(f"{_name(version)}.corrupt", self.content(version), effect="table.set_aside")
-        self.storage.remove(_name(version), effect="table.set_aside.remove")
+        name = _name(-1 if torn.version is None else torn.version)
+        self.storage.replace(f"{name}.corrupt", torn.content, effect="table.set_aside")
+        self.storage.remove(name, effect="table.set_aside.remove")
+
+    def lost(self, told: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Return the committed batches whose versions come right after the newest one, oldest first.
+
+        None where they do not follow one another: then another writer's version is lost too.
+        """
+        torn = self.torn()
+        newest = max((each for each in self.logged() if torn is None or each != torn.version), default=-1)
+        found = [(batch, version) for batch, version in told if version > newest]
+        versions = [version for _, version in found]
+        return found if versions == list(range(newest + 1, newest + 1 + len(found))) else []
+
+    def moving(self, table: str, ours: tuple[str, ...]) -> TableRewind:
+        """Return the way back of this table."""
+        return TableRewind(table, self, ours)
+
+    def files(self) -> dict[str, LiveFile]:
+        """Return the data files of the newest version, by their path on disk."""
+        head = self.head()
+        return {} if head is None else self.live(head)
 
     def live(self, head: Head) -> dict[str, LiveFile]:
         """Return the data files of a version, by their path on disk."""

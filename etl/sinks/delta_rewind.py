@@ -18,7 +18,8 @@ from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
 if TYPE_CHECKING:
     from etl.model import Json, StagedFile
     from etl.sinks.delta_log import Action, Head
-    from etl.sinks.delta_past import LoggedVersion, TablePast
+    from etl.sinks.delta_past import TablePast
+    from etl.sinks.past import LoggedVersion
 
 _UNCHANGED = "nothing was changed; go back to a later batch, or build the table anew: etl run PIPELINE --full-refresh"
 _STUCK = "the rewind has begun and cannot be finished; put back what was taken out, or etl run PIPELINE --full-refresh"
@@ -95,7 +96,7 @@ class TableRewind:
         """Return the actions that put files back. Raises TableStateError where one is gone."""
         told: dict[str, Action] = {}
         for version in self.past.versions() if paths else ():
-            told.update({path: add for path, add in version.added.items() if path in paths})
+            told.update({path: {**add} for path, add in version.added.items() if path in paths})
         if paths - told.keys():
             told |= {path: _add_of(file) for path, file in staged().items() if path not in told}
         found: list[Mapping[str, Any]] = []
@@ -122,7 +123,11 @@ class TableRewind:
                 return found.version
         return None
 
-    def carry_out(self, move: TableMove, info: Mapping[str, Json], now_ms: Callable[[], int]) -> int:
+    def carry_out(self, move: Mapping[str, Any], info: Mapping[str, Json], now_ms: Callable[[], int]) -> int:
+        """Carry out a move, given by its fields; see ``carried_out``."""
+        return self.carried_out(TableMove(**move), info, now_ms)
+
+    def carried_out(self, move: TableMove, info: Mapping[str, Json], now_ms: Callable[[], int]) -> int:
         """Bring the table back in one version and return it. *Repeat*: the version of the first time.
 
         What other writers added since the move was planned stays. Raises TableStateError where one of them took out

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from etl.sinks.delta_log import Head
-    from etl.sinks.delta_past import LoggedVersion, TablePast
+    from etl.sinks.delta_past import TablePast
+    from etl.sinks.past import LoggedVersion
 
 ABANDONED_AFTER = timedelta(hours=1)
 """How long a file of ours lies that no version names, before it is taken for a leftover."""

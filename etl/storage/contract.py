@@ -37,6 +37,12 @@ class Storage(Protocol):
     def replace(self, path: str, content: bytes, *, effect: str) -> None:
         """Write a record over what is there, whole and durable."""
 
+    def move(self, path: str, target: str, *, effect: str) -> None:
+        """Give a file another name, under which it appears whole; ``sync`` makes that durable.
+
+        *Repeat*: raises FileNotFoundError where it has happened before. What has the name already is replaced.
+        """
+
     def remove(self, path: str, *, effect: str) -> None:
         """Delete a record. *Repeat*: safe."""
 

@@ -98,6 +98,13 @@ class LocalStorage:
             os.mkdir(folder)
         _sync_folder(folder.parent)
 
+    def move(self, path: str, target: str, *, effect: str) -> None:
+        """Rename a file. Raises FileNotFoundError."""
+        folder = (self.root / target).parent
+        if not folder.is_dir():
+            self._seam.effect(f"{effect}.folder", lambda: self._make_folder(folder))
+        self._seam.effect(effect, lambda: os.replace(self.root / path, self.root / target))
+
     def remove(self, path: str, *, effect: str) -> None:
         """Delete a record. *Repeat*: safe."""
 

@@ -85,6 +85,16 @@ class ObjectStorage:
         with _os_errors():
             self._filesystem.pipe_file(self._whole(path), content, mode=mode)
 
+    def move(self, path: str, target: str, *, effect: str) -> None:
+        """Copy an object inside the store, then delete it. Raises FileNotFoundError."""
+
+        def copy() -> None:
+            with _os_errors():
+                self._filesystem.cp_file(self._whole(path), self._whole(target))
+
+        self._seam.effect(effect, copy)
+        self.remove(path, effect=f"{effect}.remove")
+
     def remove(self, path: str, *, effect: str) -> None:
         """Delete an object. *Repeat*: safe."""
 

@@ -17,6 +17,10 @@ from etl.seam import Seam
 from etl.sinks.contract import Sink, SinkSite
 from etl.sinks.delta import DeltaSink
 from etl.sinks.delta_options import DeltaOptions
+from etl.sinks.parquet import ParquetSink
+from etl.sinks.parquet_commits import Commits
+from etl.sinks.parquet_options import ParquetOptions
+from etl.sinks.parquet_reading import scan_parquet_table
 from etl.storage import object_store_options, open_storage
 from etl.testing import MemorySink
 from tests.servers import S3Bucket
@@ -48,19 +52,41 @@ def delta_setup(url: str, options: dict[str, str]) -> Setup:
     return Setup(open_sink, ids)
 
 
+def parquet_setup(url: str, options: dict[str, str]) -> Setup:
+    scheme = url.partition("://")[0]
+    storage = open_storage(url, Seam(), {scheme: options})
+    table_options = object_store_options(scheme, options)
+
+    def open_sink() -> Sink:
+        sink = ParquetSink(ParquetOptions(path=url), SinkSite("t", url, storage, Seam(), table_options))
+        sink.bind("0123456789abcdef/main")
+        return sink
+
+    def ids() -> Counter[int]:
+        rows = scan_parquet_table(Commits(storage, Seam()), table_options, "t")
+        return Counter([] if rows is None else rows.collect()["id"].to_list())
+
+    return Setup(open_sink, ids)
+
+
 def memory_setup() -> Setup:
     sink = MemorySink()
     return Setup(lambda: sink, lambda: Counter(row["id"] for row in sink.rows()))
 
 
-@pytest.fixture(params=["delta", pytest.param("delta on S3", marks=pytest.mark.s3), "memory"])
+TABLES = {"delta": delta_setup, "parquet": parquet_setup}
+ON_S3 = [pytest.param(f"{name} on S3", marks=pytest.mark.s3) for name in TABLES]
+
+
+@pytest.fixture(params=[*TABLES, *ON_S3, "memory"])
 def setup(request: pytest.FixtureRequest, tmp_path: Path) -> Setup:
     if request.param == "memory":
         return memory_setup()
-    if request.param == "delta":
-        return delta_setup(str(tmp_path / "t"), {})
+    kind, _, is_remote = request.param.partition(" on ")
+    if not is_remote:
+        return TABLES[kind](str(tmp_path / "t"), {})
     bucket: S3Bucket = request.getfixturevalue("s3_bucket")
-    return delta_setup(f"{bucket.url}/silver/t", bucket.options)
+    return TABLES[kind](f"{bucket.url}/silver/t", bucket.options)
 
 
 def staged(sink: Sink, batch_id: int, ids: list[int], attempt: str = "a") -> Manifest:

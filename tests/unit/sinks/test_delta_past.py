@@ -8,7 +8,8 @@ from deltalake import DeltaTable
 
 from etl.errors import TableStateError
 from etl.operations.looking import Onlooker
-from etl.sinks.delta_past import LiveFile, TablePast
+from etl.sinks.delta_past import TablePast
+from etl.sinks.past import LiveFile
 from etl.storage import LocalStorage
 
 

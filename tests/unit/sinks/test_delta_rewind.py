@@ -46,7 +46,7 @@ def planned(folder: Path, version: int, batch_id: int | None) -> TableMove:
 
 
 def carried_out(folder: Path, move: TableMove) -> int:
-    return rewind_of(folder).carry_out(move, {"etl.rewind": "0"}, lambda: 1)
+    return rewind_of(folder).carried_out(move, {"etl.rewind": "0"}, lambda: 1)
 
 
 def test_a_table_goes_back_once_however_often_it_is_said(table: Path) -> None:
