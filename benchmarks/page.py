@@ -23,7 +23,7 @@ from measure import environment
 from etl.checkpoint.record import decode_record, encode_record
 
 TOKEN = "a-token-for-the-benchmark"  # noqa: S105  nobody else is asked with it
-PROJECT = "version: 1\nlake: ./lake\nserve: {{port: {{port}}, token: {token}}}\n"
+PROJECT = "version: 1\nlake: ./lake\nserve: {{port: {port}, token: {token}}}\n"
 PIPELINE = """\
 version: 1
 source: {{type: files, path: landing/{name}/*.ndjson}}
