@@ -75,10 +75,6 @@ class BatchLog:
         self._storage.replace(f"{name}.corrupt", content, effect=f"{self.kind}.set_aside")
         self._storage.remove(name, effect=f"{self.kind}.set_aside.remove")
 
-    def holds(self, batch_id: int) -> bool:
-        """Tell whether there is a first revision of a batch: one question to the storage, nothing is listed."""
-        return self._storage.size(_name(batch_id, 1)) is not None
-
     def newest_revision(self, batch_id: int) -> int:
         """Return the newest revision of a batch that has one; nothing is listed."""
         revision = 1

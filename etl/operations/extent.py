@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from etl.delta_types import from_delta_fields
 from etl.errors import SinkError
+from etl.schema import format_type
 from etl.storage import object_store_options, open_storage
 
 if TYPE_CHECKING:
@@ -67,6 +70,14 @@ def _extent(role: str, name: str, url: str, project: Project, seam: Seam) -> Ext
         None if sizes and None in rows else sum(int(each or 0) for each in rows),
         sum(sizes),
         sum(1 for each in sizes if each < _SMALL_BYTES),
-        {column.name: str(column.type) for column in table.schema().fields},
+        {field["name"]: _type_text(field) for field in json.loads(table.schema().to_json())["fields"]},
         tuple(table.metadata().partition_columns),
     )
+
+
+def _type_text(field: dict[str, Any]) -> str:
+    """Return the type of a field of Delta's as pipeline files write it; as Delta does, where they cannot."""
+    try:
+        return format_type(from_delta_fields([field])[field["name"]])
+    except SinkError:
+        return json.dumps(field["type"])

@@ -53,7 +53,7 @@ def passing(checkpoint: Checkpoint, upto: int, wanted: Wanted, most: int) -> Str
     """
     found: list[Passing] = []
     for batch_id in range(upto, max(upto - _MOST_BATCHES, -1), -1):
-        if not checkpoint.commits.log.holds(batch_id):
+        if not checkpoint.commits.log.has(batch_id):
             return Stretch(tuple(found), None)
         found += [each for each in files_in(checkpoint, batch_id) if wanted.has(each)]
         if len(found) >= most:

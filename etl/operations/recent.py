@@ -93,7 +93,7 @@ class Recent:
             self._newest, self._entries = -1, {}
             if self._checkpoint is not None:
                 self._newest = newest_of(self._checkpoint.commits.log)
-        elif self._checkpoint.commits.log.holds(self._newest + 1):
+        elif self._checkpoint.commits.log.has(self._newest + 1):
             self._newest = newest_of(self._checkpoint.commits.log, self._newest + 1)
         return Position(generation, self._newest)
 
@@ -103,15 +103,15 @@ def newest_of(log: BatchLog, known: int = 0) -> int:
 
     Asks about as often as the number of batches has binary digits. A log that begins later is listed.
     """
-    if not log.holds(known):
+    if not log.has(known):
         return max(log.revisions(), default=-1)
     step = 1
-    while log.holds(known + step):
+    while log.has(known + step):
         known += step
         step *= 2
     while step > 1:
         step //= 2
-        if log.holds(known + step):
+        if log.has(known + step):
             known += step
     return known
 

@@ -125,7 +125,9 @@ def table(site: Site, request: Request, form: dict[str, str]) -> Response:
     del form
     name = site.known(request.path_params["name"])
     extents = extents_of(site.reading.spec(name), site.workspace.project, Onlooker())
-    return site.page("table.html", {"pipeline": name, "extents": extents})
+    status = site.reading.glance(name).status
+    health = None if status is None else status.health
+    return site.page("table.html", {"pipeline": name, "extents": extents, "health": health})
 
 
 def _checkpoint(site: Site, name: str) -> Checkpoint:

@@ -37,7 +37,7 @@ _LOOK_S = 0.5
 class Glance:
     """A pipeline in the list of all: what the service says of it, its newest batch, and how far it is behind.
 
-    ``status`` is None until the source was asked the first time, ``looked_at`` tells when that was.
+    ``status`` is None until the source was asked the first time, and where that failed: ``unasked`` tells why.
     """
 
     served: Served
@@ -47,6 +47,7 @@ class Glance:
     failure: Failure | None
     status: Status | None
     trouble: str = ""
+    unasked: str = ""
 
     @property
     def table(self) -> str:
@@ -58,6 +59,24 @@ class Glance:
         """How many rejected rows wait."""
         side = None if self.newest is None else self.newest.sides.get("quarantine")
         return 0 if side is None else side.open_rows or 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the source of a pipeline said of what waits, when, and where the pipeline stood; or why it said nothing."""
+
+    at_s: float
+    position: Position | None
+    status: Status | None
+    trouble: str = ""
+
+    @property
+    def told(self) -> tuple[object, ...]:
+        """What a page shows of it."""
+        status = self.status
+        if status is None:
+            return (self.trouble,)
+        return status.lag_files, status.lag_bytes, status.lag_versions, status.note, status.state
 
 
 class Reading:
@@ -72,7 +91,7 @@ class Reading:
         self._lock = Lock()
         self._recent: dict[str, Recent] = {}
         self._sparks: dict[str, tuple[Position, str]] = {}
-        self._lags: dict[str, tuple[float, Position | None, Status]] = {}
+        self._lags: dict[str, Asked] = {}
         self._positions: dict[str, Position | None] = {}
         self._asked_at = float("-inf")
         self._is_closed = Event()
@@ -126,14 +145,14 @@ class Reading:
         recent = self.recent(served.name)
         spec = specs.get(served.name)
         kept = self._lags.get(served.name)
-        status = None if kept is None else kept[2]
+        status, unasked = (None, "") if kept is None else (kept.status, kept.trouble)
         failure = read_failure(recent.folder)
         try:
             entries = recent.entries(1)
             drawn = self._spark(served.name, recent)
         except (EtlError, OSError) as exc:
-            return Glance(served, spec, None, "", failure, status, str(exc))
-        return Glance(served, spec, entries[0] if entries else None, drawn, failure, status)
+            return Glance(served, spec, None, "", failure, status, str(exc), unasked)
+        return Glance(served, spec, entries[0] if entries else None, drawn, failure, status, "", unasked)
 
     def _spark(self, name: str, recent: Recent) -> str:
         position = recent.position()
@@ -173,21 +192,19 @@ class Reading:
         kept = self._lags.get(name)
         if kept is None:
             return True
-        age_s = self._seam.monotonic() - kept[0]
-        return age_s > LAG_KEPT_S or (kept[1] != position and age_s > 1)
+        age_s = self._seam.monotonic() - kept.at_s
+        return age_s > LAG_KEPT_S or (kept.position != position and age_s > 1)
 
     def _ask(self, spec: PipelineSpec, position: Position | None) -> None:
         """Ask the source of a pipeline how much waits. That may take its time, which no page waits for."""
         seam = Onlooker()
         before = self._lags.get(spec.name)
+        status, trouble = None, ""
         try:
             status = status_of(wire(spec, self._workspace.project, seam), seam)
-        except (EtlError, OSError):
-            return
-        self._lags[spec.name] = (self._seam.monotonic(), position, status)
-        if before is None or _shown(before[2]) != _shown(status):
+        except (EtlError, OSError) as exc:
+            trouble = str(exc)
+        now = Asked(self._seam.monotonic(), position, status, trouble)
+        self._lags[spec.name] = now
+        if before is None or before.told != now.told:
             self._streams.tell(spec.name, "lag")
-
-
-def _shown(status: Status) -> tuple[object, ...]:
-    return status.lag_files, status.lag_bytes, status.note, status.state
