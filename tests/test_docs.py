@@ -69,7 +69,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
     for name, text in FUNCTIONS.items():
         (tmp_path / "transforms" / name).write_text(text)
-    monkeypatch.setenv("ETL_SECRET_CRM", "not-a-secret")
+    for name in ("CRM", "MAIL"):
+        monkeypatch.setenv(f"ETL_SECRET_{name}", "not-a-secret")
+    monkeypatch.setenv("ETL_SECRET_OPS_HOOK", "https://example.com/not-a-secret")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

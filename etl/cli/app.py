@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from etl.cli import (
+    alerts,
     backfilling,
     checkpoints,
     drafts,
@@ -26,6 +27,7 @@ from etl.cli import (
 from etl.cli.session import app
 
 __all__ = [
+    "alerts",
     "app",
     "backfilling",
     "checkpoints",

@@ -21,7 +21,7 @@ INTERRUPTED = 130
 _ORDER = [
     *("init", "infer", "validate", "plan", "preview", "run", "serve", "status", "history", "report", "trace"),
     *("query", "state", "table", "quarantine", "verify", "rewind", "backfill", "repair", "checkpoint", "test"),
-    *("graph", "schema", "doctor"),
+    *("graph", "alert", "schema", "doctor"),
 ]
 
 

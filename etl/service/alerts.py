@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from etl.notifying import CONDITIONS, Message, Receiver, send
+from etl.notifying import Message, Receiver, send
 from etl.service.conditions import Ledger, News, Trouble, rejected_share, troubles_of
 from etl.service.outbox import Outbox
 from etl.service.watch import Seen, join_watch, leave_watch
@@ -147,9 +147,3 @@ class Attending:
         """End it. *Repeat*: safe."""
         self._alerting.close()
         leave_watch(self._premises)
-
-
-def trial_message(receiver: Receiver, at: datetime) -> Message:
-    """Return what is sent to see whether a receiver gets it."""
-    text = f"{receiver.name} is told of: {', '.join(each for each in CONDITIONS if each in receiver.when)}"
-    return Message("etl: a trial message", text, {"event": "trial", "at": at.isoformat()}, is_trouble=False)

@@ -12,7 +12,7 @@ from etl.errors import EtlError
 from etl.operations.lineage import lineage_of
 from etl.operations.workspace import Workspace
 from etl.secrets import register_environment, scrubbed
-from etl.service.lineage_events import Facts, events_of
+from etl.service.lineage_events import PRODUCER, Facts, events_of
 from etl.service.outbox import Outbox
 from etl.service.quiet import quieted
 from etl.service.watch import join_watch, leave_watch
@@ -101,7 +101,9 @@ def start(premises: Premises) -> LineageTelling | None:
     if not is_wanted(os.environ):
         return None
     from openlineage.client import OpenLineageClient
+    from openlineage.client.facet_v2 import set_producer
 
+    set_producer(PRODUCER)
     register_environment(os.environ)
     quieted("openlineage")
     quieted("urllib3")

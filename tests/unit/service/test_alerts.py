@@ -7,7 +7,7 @@ import pytest
 from etl.notifying import Message, Receiver, send
 from etl.operations.workspace import Workspace
 from etl.secrets import register_secret
-from etl.service.alerts import Alerting, trial_message
+from etl.service.alerts import Alerting
 from etl.service.contract import Phase
 from etl.service.outbox import Outbox
 from etl.service.watch import Watch
@@ -152,12 +152,6 @@ def test_alerts_in_threads_of_their_own_tell_what_happens(stage: Stage, home: Wo
 
     assert sent["title"] == "orders: failing"
     assert stage.listeners == [alerting._watch.hear]
-
-
-def test_a_trial_message_says_what_its_receiver_is_told_of(stage: Stage) -> None:
-    message = trial_message(Receiver("ops", "https://x", when=("quarantine", "failure")), stage.clock.now())
-
-    assert (message.title, message.text) == ("etl: a trial message", "ops is told of: failure, quarantine")
 
 
 def test_no_heap_of_reminders_waits_for_a_receiver_that_cannot_be_reached(told: Told, stage: Stage) -> None:
