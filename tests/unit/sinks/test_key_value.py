@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from etl.sinks.key_value_options import KeyValueOptions
 from etl.storage import LocalStorage
 from etl.testing import crash_at
 
-Rows = list[dict[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Server:
         return sink
 
 
-def staged(sink: KeyValueSink, batch_id: int, rows: Rows | pl.DataFrame, tally: Tally | None = None) -> Manifest:
+def staged(sink: KeyValueSink, batch_id: int, rows: Rows, tally: Tally | None = None) -> Manifest:
     frame = pl.DataFrame(rows)
     schema = sink.prepare(frame.schema)
     files = sink.stage(batch_id, f"{batch_id}" * 32, frame.lazy(), tally or Tally())
     return Manifest(batch_id, f"{batch_id}" * 32, {"main": files}, {"main": schema}, {}, {})
 
 
-def put(sink: KeyValueSink, batch_id: int, rows: Rows | pl.DataFrame) -> int:
+def put(sink: KeyValueSink, batch_id: int, rows: Rows) -> int:
     return sink.commit(staged(sink, batch_id, rows), {})
 
 
@@ -100,7 +100,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Server:
     return sql_server(tmp_path, request.getfixturevalue("postgres_url"))
 
 
-FIRST = [{"id": 1, "kind": "a", "n": 1}, {"id": 2, "kind": None, "n": 2}]
+FIRST: Rows = [{"id": 1, "kind": "a", "n": 1}, {"id": 2, "kind": None, "n": 2}]
 
 
 def row(number: int, kind: str | None, n: int | None) -> dict[str, Any]:
@@ -175,7 +175,7 @@ def test_with_a_sequence_older_rows_and_deletes_do_nothing(server: Server) -> No
         with pytest.raises(ValueError, match="'sequence_by' goes with 'value: hash'"):
             server.open(sequence_by="n")
         return
-    options = {"sequence_by": "n", "delete_when": "kind = 'gone'"}
+    options: dict[str, Any] = {"sequence_by": "n", "delete_when": "kind = 'gone'"}
     put(server.open(**options), 0, [row(1, "a", 10), row(2, "a", 10), row(3, "a", None), row(4, "a", 10)])
     put(server.open(**options), 1, [row(1, "old", 9), row(2, "gone", 9), row(3, "b", 1), row(4, "gone", 10)])
     put(server.open(**options), 2, [row(1, "same", 10), row(2, "new", 11), row(3, "null", None)])
