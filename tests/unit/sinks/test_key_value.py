@@ -120,7 +120,7 @@ def test_rows_are_there_by_their_key_as_a_whole(server: Server) -> None:
 def test_the_newest_row_of_a_key_counts_and_changes_delete(server: Server) -> None:
     put(server.open(), 0, FIRST)
     tally = Tally()
-    rows = [
+    rows: Rows = [
         {"id": 1, "kind": "b", "n": 5, "_change": "update"},
         {"id": 1, "kind": "c", "n": 6, "_change": "update"},
         {"id": 2, "kind": None, "n": 2, "_change": "delete"},
@@ -189,11 +189,11 @@ def test_a_full_refresh_takes_the_place_of_all_rows_and_fences_the_old_checkpoin
     late = staged(old, 1, [{"id": 5, "kind": "late", "n": 5}])
     new = server.open("two/main")
     new.bind("two/main", "orders", ["one/main"])
-    assert new.is_to_be_replaced
+    seen = [new.is_to_be_replaced]
     put(new, 0, [{"id": 3, "kind": "c", "n": 3}])
 
     assert server.read() == {3: row(3, "c", 3)}
-    assert not new.is_to_be_replaced
+    assert [*seen, new.is_to_be_replaced] == [True, False]
     with pytest.raises(FencedError, match="a full refresh took the place"):
         server.open().commit(late, {})
     assert server.read() == {3: row(3, "c", 3)}
