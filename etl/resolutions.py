@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,8 +31,11 @@ def is_refused(plan: BatchPlan, cause: EtlError) -> bool:
     return bool(resolution.get("rows") or resolution.get("files")) and not isinstance(cause, _NOT_OF_THE_ROWS)
 
 
-def refuse_backfill(flow: Flow, write_mode: str, *, has_provenance: bool) -> None:
-    """Refuse to read files again where what they had given before cannot be taken back exactly. Raises ConfigError."""
+def refuse_backfill(flow: Flow, modes: Mapping[str, tuple[str, bool]]) -> None:
+    """Refuse to read files again where what they had given before cannot be taken back exactly. Raises ConfigError.
+
+    ``modes`` are the write mode of each sink, by role, and whether its rows say where they come from.
+    """
     if remembering := [
         *stateful_steps(flow),
         *(f"watermark of {chain or 'the pipeline'}" for chain in clock_rules(flow)),
@@ -47,20 +51,26 @@ def refuse_backfill(flow: Flow, write_mode: str, *, has_provenance: bool) -> Non
             where=others[0],
             hint=f"build it anew: etl run {flow.name} --full-refresh",
         )
-    why = _why_not_by_file(flow, write_mode, has_provenance=has_provenance)
-    if why:
-        raise ConfigError(why, where=flow.sink.table, hint=f"build the table anew: etl run {flow.name} --full-refresh")
+    hint = f"build the table anew: etl run {flow.name} --full-refresh"
+    for role, (write_mode, has_provenance) in modes.items():
+        sink = flow.sinks[role]
+        why = _why_not_by_file(sink, write_mode, has_provenance=has_provenance)
+        if why:
+            raise ConfigError(why, where=sink.table, hint=hint)
+    if len({mode for mode, _ in modes.values()}) > 1:
+        told = "its sinks find rows in different ways: some by their file, others by key"
+        raise ConfigError(told, where=flow.name, hint=hint)
 
 
 def _takes_out(sink: Sink) -> bool:
     return hasattr(sink, "past") and not getattr(sink, "is_append_only", False)
 
 
-def _why_not_by_file(flow: Flow, write_mode: str, *, has_provenance: bool) -> str:
+def _why_not_by_file(sink: Sink, write_mode: str, *, has_provenance: bool) -> str:
     if write_mode == "append":
         return "" if has_provenance else "`provenance: false`: the table does not say which file a row came from"
     if write_mode == "merge":
-        is_ordered = getattr(flow.sink, "memory", None) is not None
+        is_ordered = getattr(sink, "memory", None) is not None
         told = "without sequence_by the last row to arrive counts: older files would take the place of newer rows"
         return "" if is_ordered else f"`write_mode: merge` {told}"
     return {
@@ -71,18 +81,18 @@ def _why_not_by_file(flow: Flow, write_mode: str, *, has_provenance: bool) -> st
     }.get(write_mode, f"`write_mode: {write_mode}` cannot take back the rows of single files")
 
 
-def refuse_replacing(flow: Flow, write_mode: str) -> None:
-    """Refuse to send rows again through a pipeline of whose table a batch takes the place. Raises ConfigError.
+def refuse_replacing(flow: Flow, write_modes: Collection[str]) -> None:
+    """Refuse to send rows again through a pipeline where a batch takes the place of a table. Raises ConfigError.
 
     Not where state makes the whole result of them.
     """
-    if write_mode == "replace_partitions":
+    if "replace_partitions" in write_modes:
         raise ConfigError(
             "these rows would take the place of their partitions: `write_mode: replace_partitions`",
             where=flow.name,
             hint="read their files again, or give the rows up: etl quarantine discard",
         )
-    if write_mode == "overwrite" and not any(getattr(step, "is_stateful", False) for step in flow.transforms):
+    if "overwrite" in write_modes and not any(getattr(step, "is_stateful", False) for step in flow.transforms):
         raise ConfigError(
             "these rows would take the place of all others in the table: `write_mode: overwrite`",
             where=flow.name,

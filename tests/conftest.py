@@ -9,7 +9,7 @@ from hypothesis import settings
 if TYPE_CHECKING:
     import pytest
 
-pytest_plugins = ("tests.servers",)
+pytest_plugins = ("tests.servers", "tests.key_servers")
 
 settings.register_profile("steady", derandomize=True)
 

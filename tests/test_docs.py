@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 FUNCTIONS = {
     "cards.py": "def fraud(rows, state, batch):\n    return rows, state\n",
+    "sending.py": "def send(frame, batch):\n    pass\n",
     "scoring.py": "def score(frame):\n    return frame\n\nclass Model:\n    __call__ = staticmethod(score)\n",
 }
 SOURCE = "source: {type: files, path: in/*.ndjson}\n"
@@ -57,8 +58,9 @@ def whole(example: str) -> str:
         example = SOURCE.replace("}", f", {example.splitlines()[0].partition('  #')[0]}}}")
     keys = set(re.findall(r"^(\w+):", example, re.MULTILINE))
     lacks = {"version": "version: 1\n", "source": SOURCE, "sink": SINK}
-    if "sources" in keys:
-        del lacks["source"]
+    for one, several in (("source", "sources"), ("sink", "sinks")):
+        if several in keys:
+            del lacks[one]
     return "".join(text for key, text in lacks.items() if key not in keys) + example
 
 

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from etl.checkpoint.folder import find_checkpoint
 from etl.errors import ConfigError, SourceError
+from etl.flow import MAIN_ROLE
 from etl.operations.tables import scan_url
 from etl.resolutions import refuse_backfill
 from etl.sources.file_choosing import Choice, Chosen
 from etl.storage import open_storage
 
 if TYPE_CHECKING:
+    from etl.config.specification import SinkSpec
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.seam import Seam
@@ -50,13 +52,17 @@ class Intended:
 
 def ready(workspace: Workspace, name: str, seam: Seam) -> tuple[Pipeline, str]:
     """Return a pipeline that can read files again, and what finds their rows. Raises ConfigError."""
-    pipeline, options = workspace.wired(name, seam), workspace.spec(name).sink.options
+    pipeline, sinks = workspace.wired(name, seam), workspace.spec(name).sinks
     refuse_unrun(pipeline, seam)
-    write_mode = getattr(options, "write_mode", "")
-    refuse_backfill(pipeline.flow, write_mode, has_provenance=getattr(options, "provenance", True))
-    if write_mode == "append":
-        _refuse_unknown_origin(workspace, name, seam)
-    return pipeline, "file" if write_mode == "append" else "key"
+    modes = {
+        sink.role: (getattr(sink.options, "write_mode", ""), getattr(sink.options, "provenance", True))
+        for sink in sinks
+    }
+    refuse_backfill(pipeline.flow, modes)
+    is_append = modes[MAIN_ROLE][0] == "append"
+    for sink in sinks if is_append else ():
+        _refuse_unknown_origin(workspace, sink, seam)
+    return pipeline, "file" if is_append else "key"
 
 
 def refuse_unrun(pipeline: Pipeline, seam: Seam) -> None:
@@ -67,11 +73,11 @@ def refuse_unrun(pipeline: Pipeline, seam: Seam) -> None:
         )
 
 
-def _refuse_unknown_origin(workspace: Workspace, name: str, seam: Seam) -> None:
+def _refuse_unknown_origin(workspace: Workspace, sink: SinkSpec, seam: Seam) -> None:
     """Refuse a table with rows of which nobody knows the file: they may be those that would come again."""
     import polars as pl
 
-    sink, project = workspace.spec(name).sink, workspace.project
+    project = workspace.project
     if not open_storage(sink.url, seam, project.storage_options).list("_delta_log"):
         return
     rows = scan_url(project, sink.url, seam, name=sink.table)
@@ -83,7 +89,7 @@ def _refuse_unknown_origin(workspace: Workspace, name: str, seam: Seam) -> None:
         raise ConfigError(
             f"{told}: they may be of these files, and would be there twice",
             where=sink.table,
-            hint=f"build the table anew: etl run {name} --full-refresh",
+            hint="build the table anew: etl run --full-refresh",
         )
 
 

@@ -183,7 +183,8 @@ class PipelineQuarantine:
             return Resolved(self.name, action)
         pipeline = self._workspace.wired(self.name, listening.seam)
         if action == "replay":
-            refuse_replacing(pipeline.flow, getattr(self._spec.sink.options, "write_mode", "append"))
+            modes = {getattr(sink.options, "write_mode", "append") for sink in self._spec.sinks}
+            refuse_replacing(pipeline.flow, modes)
         with open_runner(pipeline, listening.seam, listening.reporter) as runner:
             runner.recover()
             if runner.awaits_refresh:
