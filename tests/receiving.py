@@ -76,3 +76,30 @@ def closed_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextmanager
+def rude(answer: bytes | None) -> Iterator[str]:
+    """Listen and answer every request with these bytes and no more, or, for None, not at all; the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as desk:
+        held: list[socket.socket] = []
+
+        def work() -> None:
+            while True:
+                try:
+                    client, _ = desk.accept()
+                except OSError:
+                    return
+                held.append(client)
+                if answer is not None:
+                    client.recv(65536)
+                    client.sendall(answer)
+                    client.close()
+
+        thread = Thread(target=work)
+        thread.start()
+        yield f"http://127.0.0.1:{desk.getsockname()[1]}"
+        desk.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for client in held:
+        client.close()

@@ -2,8 +2,8 @@
 
 An attendant is a module of ``etl.service`` with a function ``start(premises) -> Attendant | None`` and a line in
 ``ATTENDANTS``. It is started before the first pipeline runs, so that ``premises.fleet.listen`` misses nothing, must
-return at once (what serves or sends does so in daemon threads of its own) and is closed in the reverse order after the
-last run has ended. None: it has nothing to do here, because nobody asked for it.
+return at once (what serves or sends does so in daemon threads of its own) and is closed, all of them at once and the
+first one last, after the last run has ended. None: it has nothing to do here, because nobody asked for it.
 
 A library that it needs and that is not installed is no reason not to run pipelines: the import error is told, with the
 extra to install. What ``start`` raises otherwise ends the service before a pipeline is started.
@@ -12,7 +12,8 @@ extra to install. What ``start`` raises otherwise ends the service before a pipe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
@@ -74,12 +75,24 @@ ATTENDANTS: tuple[Post, ...] = (
 @contextmanager
 def attended(premises: Premises, posts: Sequence[Post] = ATTENDANTS) -> Iterator[None]:
     """Have the attendants there for the length of the block."""
-    with ExitStack() as present:
+    present: list[Attendant] = []
+    try:
         for post in posts:
             attendant = _started(post, premises)
             if attendant is not None:
-                present.callback(attendant.close)
+                present.append(attendant)
         yield
+    finally:
+        _end(present)
+
+
+def _end(present: Sequence[Attendant]) -> None:
+    """End all at once, so that several receivers that hang take no longer than one; the first, the log, last."""
+    if len(present) > 1:
+        with ThreadPoolExecutor(len(present) - 1, "etl-closing") as pool:
+            list(pool.map(lambda each: each.close(), present[1:]))
+    for first in present[:1]:
+        first.close()
 
 
 def _started(post: Post, premises: Premises) -> Attendant | None:

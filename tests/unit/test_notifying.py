@@ -8,7 +8,7 @@ import pytest
 from etl.errors import ConfigError, TransientError
 from etl.notifying import Message, Receiver, ReceiverOptions, receiver_of, send
 from etl.secrets import mask, register_secret
-from tests.receiving import closed_port, receiving
+from tests.receiving import closed_port, receiving, rude
 
 MESSAGE = Message("orders: failed", "disk full\nmake room", {"pipeline": "orders", "condition": "failure"})
 
@@ -74,6 +74,19 @@ def test_a_webhook_that_is_not_there_is_told_without_its_url() -> None:
         send(Receiver("ops", url), MESSAGE)
 
     assert "zq93" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, b"", b"HTTP/1.1 50", b"SSH-2.0-OpenSSH\r\n", b"HTTP/1.1 999999 zq94\x1b[2J\r\n\r\n"]
+)
+def test_a_webhook_that_hangs_dies_or_talks_nonsense_is_told(answer: bytes | None) -> None:
+    with rude(answer) as url, pytest.raises(TransientError) as caught:
+        send(Receiver("ops", f"{url}/zq95"), MESSAGE, timeout_s=0.3)
+
+    assert caught.value.where == "ops"
+    assert caught.value.message.startswith("the webhook ")
+    assert caught.value.message.isprintable()
+    assert "zq95" not in caught.value.message
 
 
 def test_apprise_delivers_to_its_own_urls() -> None:
