@@ -6,7 +6,6 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from etl.errors import ConfigError, EtlError
-from etl.operations.graph import graph_of
 from etl.service.metrics import metrics_of
 from etl.service.web.charts import charts_of
 
@@ -58,9 +57,9 @@ def pipeline(site: Site, request: Request, form: dict[str, str]) -> Response:
 def graph(site: Site, request: Request, form: dict[str, str]) -> Response:
     """Show which pipeline reads and writes what."""
     del request, form
-    drawn = graph_of(list(site.reading.specs().values()), site.workspace.project)
+    drawn = site.reading.graph()
     phases = {served.name: str(served.phase) for served in site.fleet.served()}
-    return site.page("graph.html", {"graph": drawn, "layout": drawn.layout(), "phases": phases})
+    return site.page("graph.html", {"graph": drawn.graph, "layout": drawn.layout, "phases": phases})
 
 
 def report(site: Site, request: Request, form: dict[str, str]) -> Response:

@@ -10,6 +10,7 @@ from etl.config.wiring import wire
 from etl.errors import ConfigError, EtlError
 from etl.operations.declared import Declared, DeclaredWorkspace
 from etl.operations.failures import read_failure
+from etl.operations.graph import graph_of
 from etl.operations.looking import Onlooker
 from etl.operations.recent import Position, Recent, position_of
 from etl.operations.status import status_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from etl.checkpoint.commit_log import CommitEntry
     from etl.config.specification import PipelineSpec
     from etl.operations.failures import Failure
+    from etl.operations.graph import Graph, Layout
     from etl.operations.status import Status
     from etl.operations.workspace import Workspace
     from etl.seam import Seam
@@ -79,6 +81,15 @@ class Asked:
         return status.lag_files, status.lag_bytes, status.lag_versions, status.note, status.state
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A graph, its drawing, and what it was made of."""
+
+    specs: tuple[PipelineSpec, ...]
+    graph: Graph
+    layout: Layout
+
+
 class Reading:
     """The read model of the page. Every method may be called from any thread."""
 
@@ -93,6 +104,7 @@ class Reading:
         self._sparks: dict[str, tuple[Position, str]] = {}
         self._lags: dict[str, Asked] = {}
         self._positions: dict[str, Position | None] = {}
+        self._drawn: Drawn | None = None
         self._asked_at = float("-inf")
         self._is_closed = Event()
 
@@ -131,6 +143,14 @@ class Reading:
         self._specs()
         return DeclaredWorkspace(self._workspace.folder, self._workspace.profile, self._declared)
 
+    def graph(self) -> Drawn:
+        """Return the graph of the pipelines, drawn anew only where their files were read again."""
+        specs = tuple(self._specs().values())
+        if self._drawn is None or self._drawn.specs != specs:
+            graph = graph_of(specs, self._workspace.project)
+            self._drawn = Drawn(specs, graph, graph.layout())
+        return self._drawn
+
     def spec(self, name: str) -> PipelineSpec:
         """Return one. Raises ConfigError where its file is faulty."""
         found = self._specs().get(name)
@@ -166,14 +186,23 @@ class Reading:
 
     def _watch(self) -> None:
         """Look, twice a second while pages are open, for batches that others committed, and ask for old lags."""
+        is_warm = False
         while not self._is_closed.wait(_LOOK_S):
             is_watched = self._streams.count or self._seam.monotonic() - self._asked_at < _WATCHED_S
-            if not is_watched:
-                continue
             try:
-                self._look()
+                is_warm = is_warm or self._warm()
+                if is_watched:
+                    self._look()
             except Exception:  # noqa: BLE001, S112  a page that shows old lags is better than none
                 continue
+
+    def _warm(self) -> bool:
+        """Read the newest batches once, so that nobody waits for them later; tell whether there was a pipeline."""
+        served = self._fleet.served()
+        specs = self._specs()
+        for each in served:
+            self._glance(each, specs)
+        return bool(served)
 
     def _look(self) -> None:
         specs = self._specs()
