@@ -109,7 +109,7 @@ def measure(folder: Path, commits: int, looks: int) -> None:
     with subprocess.Popen(command(folder, "serve"), env=environment(), stderr=subprocess.DEVNULL) as service:
         try:
             wait_for_page()
-            time.sleep(5)
+            time.sleep(20)  # until all has started and the newest history was read
             before_s = cpu_s(service.pid)
             time.sleep(20)
             print(f"idle, no page open: {(cpu_s(service.pid) - before_s) / 20:.1%} of a core; {commits} commits each")
