@@ -75,12 +75,15 @@ def test_a_table_is_described_by_its_records(plain: Workspace) -> None:
 
 
 def test_the_extent_of_each_table_of_a_pipeline_is_known(plain: Workspace) -> None:
-    told = {each.table: each for each in extents_of(plain.spec("orders"), plain.project, Onlooker())}
+    told = {each.table: each for each in extents_of(plain.spec("orders"), plain.project, Onlooker())}["silver.plain"]
 
-    assert (told["silver.plain"].version, told["silver.plain"].rows, told["silver.plain"].files) == (1, 3, 2)
-    assert told["silver.plain"].columns == told["silver.orders"].columns | {
-        name: {"long": "int64", "double": "float64"}.get(kind, kind)
-        for name, kind in (("order_id", "long"), ("amount", "double"), ("_source_offset", "long"), ("_batch_id", "long"))
+    assert (told.version, told.rows, told.files, told.partitioned_by) == (1, 3, 2, ())
+    assert told.columns == {
+        "order_id": "int64",
+        "amount": "float64",
+        "_source_file": "string",
+        "_source_offset": "int64",
+        "_batch_id": "int64",
     }
 
 
