@@ -173,3 +173,18 @@ def test_a_rewind_and_a_refresh_bring_both_tables_along(plain: Workspace) -> Non
     assert found(plain) == Counter([3])
     assert len(listed_files(table(plain))) == 1
     assert faults(plain) == []
+
+
+def test_each_of_two_pipelines_of_one_table_proves_its_own_rows(home: Workspace) -> None:
+    shared = PLAIN.partition("sinks:")[0] + "sink: {type: parquet, table: silver.plain}\n"
+    define(home, shared)
+    other = home.folder / "pipelines" / "other.yml"
+    other.write_text(shared + "quarantine: {table: silver.rejected}\n")
+    for name in ("orders", "other"):
+        run(name, home.folder)
+
+    assert found(home) == ALL + ALL
+    assert faults(home) == []
+    run("other", home.folder, full_refresh=True)
+    assert found(home) == ALL + ALL
+    assert faults(home) == []
