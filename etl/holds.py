@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.generations import newest_generation
@@ -22,9 +22,20 @@ if TYPE_CHECKING:
     from etl.checkpoint.folder import Checkpoint
     from etl.model import BatchPlan, PlannedInput
     from etl.seam import Seam
-    from etl.sinks.delta_log import Head
 
 _ID_LENGTH = 8
+
+
+class TableVersion(Protocol):
+    """A version of a table."""
+
+    @property
+    def version(self) -> int:
+        """Its number."""
+
+    @property
+    def table_id(self) -> str:
+        """The identity of the table."""
 
 
 @dataclass(slots=True)
@@ -38,7 +49,7 @@ class _Found:
     floors: list[tuple[int, str]] = field(default_factory=list)
 
 
-def holds_on(project: Project, head: Head, seam: Seam) -> Holds:
+def holds_on(project: Project, head: TableVersion, seam: Seam) -> Holds:
     """Return what is still needed of the table whose newest version is ``head``.
 
     Raises CheckpointError where records cannot be read, TableStateError where the table lacks what a batch gave it:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from etl.delta_types import from_delta_fields
 from etl.errors import SinkError
 from etl.schema import format_type
+from etl.sinks.parquet_commits import Commits
 from etl.storage import object_store_options, open_storage
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from etl.config.specification import PipelineSpec
     from etl.project import Project
     from etl.seam import Seam
+    from etl.sinks.parquet_commits import Standing
 
 _SMALL_BYTES = 32_000_000
 
@@ -52,8 +54,10 @@ def _extent(role: str, name: str, url: str, project: Project, seam: Seam) -> Ext
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    if not open_storage(url, seam, project.storage_options).list("_delta_log"):
-        return Extent(role, name)
+    storage = open_storage(url, seam, project.storage_options)
+    if not storage.list("_delta_log"):
+        standing = Commits(storage, seam).standing()
+        return Extent(role, name) if standing is None else _plain(role, name, standing)
     options = object_store_options(url.partition("://")[0], project.options_for(url))
     try:
         table = DeltaTable(url, storage_options=options or None)
@@ -81,3 +85,18 @@ def _type_text(field: dict[str, Any]) -> str:
         return format_type(from_delta_fields([field])[field["name"]])
     except SinkError:
         return json.dumps(field["type"])
+
+
+def _plain(role: str, name: str, standing: Standing) -> Extent:
+    files = [file for batch in standing.live for file in batch.files]
+    return Extent(
+        role,
+        name,
+        standing.version,
+        len(files),
+        sum(file.rows for file in files),
+        sum(file.size_bytes for file in files),
+        sum(1 for file in files if file.size_bytes < _SMALL_BYTES),
+        {column: format_type(tree) for column, tree in standing.schema.items()},
+        standing.live[0].partition_by if standing.live else (),
+    )

@@ -1,4 +1,4 @@
-"""What a Delta table is and was: its figures, settings, the newest batch of each pipeline, its versions."""
+"""What a table is and was: its figures, settings, the newest batch of each pipeline, its versions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.sinks.delta_health import TableHealth
     from etl.sinks.delta_log import Head
+    from etl.sinks.parquet_upkeep import PlainHead
     from etl.sinks.past import LoggedVersion
 
 _OPTIMIZE = "OPTIMIZE"
@@ -78,24 +79,25 @@ def info(workspace: Workspace, name: str, seam: Seam) -> TableInfo:
         dict(head.metadata.get("configuration") or {}),
         tuple(sorted(features)),
         (protocol.get("minReaderVersion", 1), protocol.get("minWriterVersion", 1)),
-        _batches(workspace.project, known.upkeep.transactions, seam),
+        _batches(workspace, known.upkeep.transactions, seam),
         _readers(workspace.project, head, seam),
     )
 
 
-def _readers(project: Project, head: Head, seam: Seam) -> Mapping[str, int] | None:
+def _readers(project: Project, head: Head | PlainHead, seam: Seam) -> Mapping[str, int] | None:
     try:
         return holds_on(project, head, seam).readers
     except EtlError:
         return None
 
 
-def _batches(project: Project, transactions: Any, seam: Seam) -> dict[str, int]:  # noqa: ANN401  a method
+def _batches(workspace: Workspace, transactions: Any, seam: Seam) -> dict[str, int]:  # noqa: ANN401  a method
     """Return the newest batch of each pipeline of the lake that the table holds."""
-    named = {f"{checkpoint.identity}/main": name for name, checkpoint in checkpoints_of(project, seam)}
-    for app_id, name in list(named.items()):
-        identity = app_id.removesuffix("/main")
-        named |= {f"{identity}/{role}": f"{name} ({role})" for role in ("quarantine", "late")}
+    further = {sink.role for spec in workspace.specs() for sink in spec.further}
+    named: dict[str, str] = {}
+    for name, checkpoint in checkpoints_of(workspace.project, seam):
+        named[f"{checkpoint.identity}/main"] = name
+        named |= {f"{checkpoint.identity}/{role}": f"{name} ({role})" for role in ("quarantine", "late", *further)}
     return {named[app_id]: batch for app_id, batch in transactions(list(named)).items()}
 
 

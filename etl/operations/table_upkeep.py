@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from etl.config.faults import nearest
 from etl.errors import ConfigError
 from etl.holds import holds_on
-from etl.operations.tables import table_names
+from etl.operations.tables import is_table, table_names
 from etl.options import parse_duration_s
 from etl.project import scheme_of
 from etl.sinks.contract import SinkSite
 from etl.sinks.delta_log import DeltaLog
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_upkeep import TableUpkeep
+from etl.sinks.parquet_options import ParquetOptions
+from etl.sinks.parquet_upkeep import PlainUpkeep
 from etl.storage import object_store_options, open_storage
 
 if TYPE_CHECKING:
@@ -61,7 +63,7 @@ class Vacuum:
 class KnownTable:
     """A table of a project, and the pipeline that writes it, None for one that only lies in the lake."""
 
-    upkeep: TableUpkeep
+    upkeep: TableUpkeep | PlainUpkeep
     writer: str | None
 
 
@@ -70,14 +72,18 @@ def known_table(workspace: Workspace, name: str, seam: Seam) -> KnownTable:
     project = workspace.project
     writer, (label, url) = _named(workspace, name)
     storage = open_storage(url, seam, project.storage_options, is_shared=True)
-    if not storage.list("_delta_log"):
+    if not is_table(storage):
         raise ConfigError(f"unknown table '{name}'{nearest(name, table_names(project, seam))}")
     options = object_store_options(scheme_of(url), project.options_for(url))
     site = SinkSite(label, url, storage, seam, options)
-    chosen = DeltaOptions(path=url)
-    if writer is not None and writer.sink.url == url and isinstance(writer.sink.options, DeltaOptions):
-        chosen = writer.sink.options
-    upkeep = TableUpkeep(chosen, site, DeltaLog(storage, options, seam))
+    chosen = next((sink.options for sink in writer.sinks if sink.url == url), None) if writer is not None else None
+    upkeep: TableUpkeep | PlainUpkeep
+    if storage.list("_delta_log"):
+        own = chosen if isinstance(chosen, DeltaOptions) else DeltaOptions(path=url)
+        upkeep = TableUpkeep(own, site, DeltaLog(storage, options, seam))
+    else:
+        plain = chosen if isinstance(chosen, ParquetOptions) else ParquetOptions(path=url)
+        upkeep = PlainUpkeep.of(plain, site)
     return KnownTable(upkeep, None if writer is None else writer.name)
 
 
@@ -98,6 +104,12 @@ def compact(workspace: Workspace, name: str, seam: Seam, *, is_dry: bool = False
     counts groups of files that others kept changing. Raises ConfigError, SinkError.
     """
     upkeep = known_table(workspace, name, seam).upkeep
+    if isinstance(upkeep, PlainUpkeep):
+        raise ConfigError(
+            "its files stay as they are: who lists the folder of a plain Parquet table would see rows twice, or not",
+            where=upkeep.table,
+            hint="make larger batches, or larger files anew: etl run PIPELINE --full-refresh; or say `type: delta`",
+        )
     done = Compaction(upkeep.table)
     pending = upkeep.pending()
     if is_dry and pending is not None:
@@ -169,7 +181,7 @@ def vacuum(workspace: Workspace, name: str, seam: Seam, order: VacuumOrder) -> V
     return done
 
 
-def _kept_s(upkeep: TableUpkeep, order: VacuumOrder) -> float:
+def _kept_s(upkeep: TableUpkeep | PlainUpkeep, order: VacuumOrder) -> float:
     """Return how long files are kept. Raises ConfigError for less than is safe without force."""
     if order.retain is None:
         return upkeep.policy.vacuum_s or upkeep.kept_by_property_s() or _DEFAULT_KEPT_S

@@ -65,6 +65,17 @@ def scan_url(
     return rows
 
 
+def scan_own(project: Project, url: str, seam: Seam, name: str, pipeline: str) -> pl.LazyFrame:
+    """Return the rows of a table that a pipeline may have written: of a plain one, which several share, its own alone.
+
+    Raises as ``scan_url``.
+    """
+    commits = Commits(open_storage(url, seam, project.storage_options), seam)
+    options = object_store_options(scheme_of(url), project.options_for(url))
+    own = scan_parquet_table(commits, options, name, pipeline=pipeline)
+    return scan_url(project, url, seam, name=name) if own is None else own
+
+
 def _scan_delta(url: str, options: dict[str, str], name: str, version: int | None) -> pl.LazyFrame:
     import polars as pl
     from deltalake import DeltaTable

@@ -12,7 +12,7 @@ from etl.chains import state_names, stateful_steps
 from etl.config.wiring import wire
 from etl.errors import EtlError, PinChangedError, SourceChangedError
 from etl.operations.multisets import as_stored, digests
-from etl.operations.tables import is_table, scan_url
+from etl.operations.tables import is_table, scan_own, scan_url
 from etl.operations.verified import Check
 from etl.operations.verifying_rows import BATCH, Rereading, compare_batches
 from etl.resumption import bind_sinks, restore_sources, take_stock
@@ -57,7 +57,7 @@ def check_deep(evidence: Evidence, seam: Seam) -> Check:
         bind_sinks(records.checkpoint, pipeline.flow)
         standing = take_stock(records.checkpoint, pipeline.flow, mend=False)
         restore_sources(records.checkpoint, pipeline.flow, standing)
-        table = scan_url(pipeline.project, spec.sink.url, seam, name=spec.sink.table)
+        table = scan_own(pipeline.project, spec.sink.url, seam, spec.sink.table, pipeline.name)
         is_append = getattr(spec.sink.options, "write_mode", "append") == "append"
         if is_append and not stateful_steps(pipeline.flow) and BATCH in table.collect_schema():
             rereading = Rereading(pipeline.flow, table.collect_schema())
@@ -101,7 +101,7 @@ def _compare_run(evidence: Evidence, seam: Seam, check: Check) -> None:
             return
         for role, name, url, other in again.tables():
             if any(looked.role == role and looked.head is not None for looked in evidence.tables):
-                there = scan_url(evidence.pipeline.project, url, seam, name=name)
+                there = scan_own(evidence.pipeline.project, url, seam, name, evidence.pipeline.name)
                 made = again.made(role, other)
                 _compare_tables(name, there, made, check)
 

@@ -1,4 +1,4 @@
-"""How a Delta table stands: how many files and log entries a reader has to open, and how many would do."""
+"""How a table stands: how many files and log entries a reader has to open, and how many would do."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import polars as pl
-
-    from etl.sinks.delta_log import Head
 
 _COSTLY_TIMES = 4
 _COSTLY_FILES = 200
@@ -47,7 +45,7 @@ class TableHealth:
         return self.scan_cost > _COSTLY_TIMES * self.least_cost + _COSTLY_FILES
 
 
-def health_of(head: Head, files: pl.DataFrame, logged: Sequence[int], summary: int, target_bytes: int) -> TableHealth:
+def health_of(version: int, files: pl.DataFrame, logged: Sequence[int], summary: int, target_bytes: int) -> TableHealth:
     """Return how a version stands that has ``files``; ``summary`` is the version of the log's newest summary."""
     import polars as pl
 
@@ -55,10 +53,10 @@ def health_of(head: Head, files: pl.DataFrame, logged: Sequence[int], summary: i
     keys = ["partition"] if "partition" in files.columns else []
     sizes = files.group_by(keys).agg(pl.sum("size_bytes")) if keys else files.select(pl.sum("size_bytes"))
     small = files.filter(pl.col("size_bytes") < target_bytes * SMALL).height
-    entries = sum(1 for version in logged if version > summary) if summary else len(logged)
+    entries = sum(1 for each in logged if each > summary) if summary else len(logged)
     least = int(sizes.select((pl.col("size_bytes") / target_bytes).ceil().sum()).item() or 0)
     return TableHealth(
-        version=head.version,
+        version=version,
         rows=None if rows.null_count() else int(rows.sum()),
         files=files.height,
         size_bytes=int(files.get_column("size_bytes").sum()),

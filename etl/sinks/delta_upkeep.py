@@ -102,7 +102,7 @@ class TableUpkeep:
         if head is None:
             return None
         files, summary = self._log.live_files(head), self._log.checkpoint_version()
-        return health_of(head, files, self.past.logged(), summary, self._options.target_file_size)
+        return health_of(head.version, files, self.past.logged(), summary, self._options.target_file_size)
 
     def summarise(self, every: int = _SUMMARISE_EVERY) -> bool:
         """Summarise the table's log for readers where so many versions came since; tell whether it was done."""

@@ -108,6 +108,10 @@ class Standing:
         """Return the table as it was in an earlier version."""
         return Standing(self.table_id, {name: each for name, each in self.every.items() if each.version <= version})
 
+    def of_pipeline(self, pipeline: str) -> Standing:
+        """Return what one of the pipelines that write the table has given it."""
+        return Standing(self.table_id, {name: each for name, each in self.every.items() if each.pipeline == pipeline})
+
     def of(self, app_id: str) -> list[Commit]:
         """Return what was committed under an app id, oldest first."""
         found = (commit for commit in self.every.values() if commit.app_id == app_id)

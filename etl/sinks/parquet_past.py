@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from etl.sinks.parquet_rewind import ParquetRewind
 from etl.sinks.past import LiveFile, LoggedVersion, Torn
 
 if TYPE_CHECKING:
+    from etl.model import StagedFile
     from etl.sinks.delta_log import Action
     from etl.sinks.parquet_commits import Commit, Commits
     from etl.sinks.parquet_files import ParquetFiles
@@ -83,7 +85,7 @@ class ParquetPast:
             found.setdefault(commit.version, []).append(commit)
         for number in sorted(number for number in found if number > after):
             own = next((each for each in found[number] if each.pipeline == self.pipeline), found[number][0])
-            added: dict[str, Action] = {file.path: {} for each in found[number] for file in each.files}
+            added: dict[str, Action] = {file.path: _told(file) for each in found[number] for file in each.files}
             batches = {each.app_id: each.batch_id for each in found[number]}
             yield LoggedVersion(number, own.info, batches, added, frozenset(), has_data_change=bool(added))
 
@@ -141,3 +143,8 @@ class ParquetPast:
         self._files.remove_all_of(app_ids, {file.path for batch in standing.live for file in batch.files})
         for name in replaced:
             self.storage.remove(name, effect="table.remove")
+
+
+def _told(file: StagedFile) -> Action:
+    """Return a file as the log of a Delta table tells of one."""
+    return {"size": file.size_bytes, "stats": json.dumps({"numRecords": file.rows})}

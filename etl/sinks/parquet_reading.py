@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 
 
 def scan_parquet_table(
-    commits: Commits, storage_options: Mapping[str, str], name: str, version: int | None = None
+    commits: Commits,
+    storage_options: Mapping[str, str],
+    name: str,
+    version: int | None = None,
+    pipeline: str | None = None,
 ) -> pl.LazyFrame | None:
-    """Return the rows of a table, None where there is none. Raises SinkError for a version that is not there."""
+    """Return the rows of a table, None where there is none; those of one ``pipeline``, None for all.
+
+    Raises SinkError for a version that is not there.
+    """
     import polars as pl
 
     standing = commits.standing()
@@ -30,6 +37,7 @@ def scan_parquet_table(
         return None
     if version is not None:
         standing = _at(standing, version, name)
+    standing = standing if pipeline is None else standing.of_pipeline(pipeline)
     types = to_polars(stored(standing.schema))
     parts = list(_parts(standing, commits.storage, dict(storage_options), types))
     return pl.concat(parts) if parts else pl.LazyFrame(schema=types)
