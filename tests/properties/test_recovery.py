@@ -1,6 +1,7 @@
 """Any history of files, runs, backfills, rewinds, lost checkpoints and full refreshes, crashes in all of them.
 
-The plain model is a list of batches, each a file and what it held when it was read: nothing else decides the tables.
+The plain model is a list of batches, each of files and what they held when they were read: nothing else decides the
+tables.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from tests.readers import table_rows
 
 T = TypeVar("T")
 Row = tuple[int, int]
-Batch = tuple[str, tuple[Row, ...]]
+Batch = dict[str, tuple[Row, ...]]
 NAMES = ["a", "b", "c", "d"]
 LINES = """\
 version: 1
@@ -101,6 +102,7 @@ class Recovery(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="etl-recovery-"))
         self.disk: dict[str, tuple[Row, ...]] = {}
         self.batches: list[Batch] = []
+        self.is_refreshed = False
         (self.folder / "in").mkdir()
         (self.folder / "pipelines").mkdir()
         (self.folder / "pipelines" / "events.yml").write_text(self.text)
@@ -129,10 +131,14 @@ class Recovery(RuleBasedStateMachine):
             found[Path(row["_source_file"]).stem, values["id"], values["amount"]] += 1
         return found
 
+    def read(self) -> Batch:
+        """Return what was read of each file last."""
+        return {name: rows for batch in self.batches for name, rows in batch.items()}
+
     def expected(self, *, is_kept: bool) -> Counter[Any]:
         return Counter(
             (name, id_, amount)
-            for name, rows in dict(self.batches).items()
+            for name, rows in self.read().items()
             for id_, amount in rows
             if (0 <= amount < 10 if is_kept else amount >= 10)
         )
@@ -161,12 +167,16 @@ class Recovery(RuleBasedStateMachine):
     @rule(seam=SEAMS)
     def run_on(self, seam: tuple[int, bool] | None = None) -> None:
         """A run that may die, and another."""
-        read = {name for name, _ in self.batches}
+        new = sorted(self.disk.keys() - self.read().keys())
         if seam is not None:
             self.dying(seam, self.run_all)
         self.run_all(Seam())
-        self.batches += [(name, self.disk[name]) for name in sorted(self.disk.keys() - read)]
+        is_refresh = self.is_refreshed and not self.batches
+        self.batches += [{name: self.disk[name] for name in new}] if is_refresh else self.batches_of(new)
         self.compare()
+
+    def batches_of(self, names: list[str]) -> list[Batch]:
+        return [{name: self.disk[name]} for name in names]
 
     def run_all(self, seam: Seam) -> None:
         for outcome in run_pipelines(self.workspace(), None, Running(seam, Silent())):
@@ -205,7 +215,7 @@ class Recovery(RuleBasedStateMachine):
         if seam is not None:
             self.dying(seam, carry_out)
         carry_out(Seam())
-        self.batches += [(name, self.disk[name]) for name in chosen]
+        self.batches += self.batches_of(chosen)
         self.compare()
 
     @precondition(lambda self: len(self.batches) > 0)
@@ -251,9 +261,9 @@ class Recovery(RuleBasedStateMachine):
     @precondition(lambda self: len(self.batches) > 0)
     @rule(seam=SEAMS)
     def refresh(self, seam: tuple[int, bool] | None) -> None:
-        """Everything is read anew, as it is now."""
+        """Everything is read anew, as it is now, in one batch."""
         begin_refresh(self.workspace().wired("events", Seam()), Seam())
-        self.batches = []
+        self.batches, self.is_refreshed = [], True
         self.run_on(seam)
 
 
@@ -263,8 +273,11 @@ TestRecovery.settings = settings(
 )
 
 
-@pytest.mark.slow
-class TestManyRecoveries(Recovery.TestCase):
-    settings = settings(
-        max_examples=150, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
-    )
+class LongRecovery(Recovery):
+    """The same, at more length."""
+
+
+TestLongRecovery = pytest.mark.slow(LongRecovery.TestCase)
+TestLongRecovery.settings = settings(
+    max_examples=150, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+)
