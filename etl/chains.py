@@ -25,6 +25,10 @@ SINK = "sink"
 """The name that the state of the own sink lies under, with the role behind it that of another; no transform has it."""
 
 
+OF_WHOLE_BATCHES = ("python", "sql", "map_batches")
+"""Transforms that may look at all rows of a batch together: without some of its files, others may come out of it."""
+
+
 def chains(flow: Flow) -> list[str]:
     """Return the names of all chains, the pipeline's own first."""
     return [MAIN, *(branch.name for branch in flow.branches)]

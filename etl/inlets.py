@@ -47,6 +47,7 @@ class Inlets:
         self._flow: Flow = pipeline.flow
         self._now = now
         self._limits = pipeline.limits
+        self._limits_of = pipeline.limits_of
         self._sources: Mapping[str, Source] = pipeline.sources
         self._places = {name: Place(known=self._carried(name, None)) for name in self._sources}
         self._retired: dict[str, Place] = {}
@@ -75,11 +76,15 @@ class Inlets:
         """Return the columns of each source, as far as they are known."""
         return {name: {} if place.known is None else place.known.schema for name, place in self._places.items()}
 
-    def next(self, batch_id: int) -> dict[str, PlannedInput] | None:
-        """Return what the next batch takes of each source, None where none has anything or some must wait."""
+    def next(self, batch_id: int, *, is_replacing: bool = False) -> dict[str, PlannedInput] | None:
+        """Return what the next batch takes of each source, None where none has anything or some must wait.
+
+        ``is_replacing``: it is the first of a full refresh.
+        """
         found: dict[str, PlannedInput] = {}
+        limits = self._limits_of(is_replacing=is_replacing)
         for name, source in self._sources.items():
-            planned = source.latest(self._places[name].after, self._limits[name])
+            planned = source.latest(self._places[name].after, limits[name])
             if planned is not None:
                 found[name] = planned
         if self._flow.has_several and not all(is_known(place.known) for place in self._places.values()):

@@ -26,6 +26,7 @@ class Pipeline:
     ``definition`` is the hash of what decides the results. ``checkpoint`` is the whole folder, of which the records of
     ``generation`` count. ``max_latency_s`` is how long a continuous run waits for a batch to fill. ``edited`` is asked
     between batches: where its files were edited since, it gives the pipeline that they declare now, and else None.
+    ``refreshes_at_once``: the first batch of a full refresh takes all that there is, whatever the limits say.
     """
 
     flow: Flow
@@ -37,6 +38,7 @@ class Pipeline:
     generation: int = 1
     max_latency_s: float = 0.0
     edited: Callable[[], Pipeline | None] = field(default=_as_it_was, compare=False)
+    refreshes_at_once: bool = False
 
     @property
     def name(self) -> str:
@@ -57,6 +59,12 @@ class Pipeline:
     def limits(self) -> Mapping[str, ReadLimit]:
         """How much of each source one batch takes."""
         return {self.flow.source_name: self.limit, **{branch.name: branch.limit for branch in self.flow.branches}}
+
+    def limits_of(self, *, is_replacing: bool) -> Mapping[str, ReadLimit]:
+        """Return the same for a batch that may be the first of a full refresh."""
+        if is_replacing and self.refreshes_at_once:
+            return dict.fromkeys(self.limits, ReadLimit())
+        return self.limits
 
     @property
     def transforms(self) -> Sequence[Transform]:

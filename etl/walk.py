@@ -130,7 +130,7 @@ class Runner:
 
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
-        inputs = self._inlets.next(self.next_id)
+        inputs = self._inlets.next(self.next_id, is_replacing=self.awaits_refresh)
         self._tell(self._inlets.notes())
         if inputs is None:
             return None

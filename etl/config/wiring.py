@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from etl.chains import stateful_steps
+from etl.chains import OF_WHOLE_BATCHES, clock_rules, stateful_steps
 from etl.checkpoint.generations import newest_generation, records_of
 from etl.config.building import built, fault_at, names
 from etl.config.chain_wiring import wire_transforms
@@ -80,7 +80,16 @@ def wire(spec: PipelineSpec, project: Project, seam: Seam, generation: int | Non
         spec.trigger,
         generation,
         max(source.max_latency_s for source in spec.sources),
+        refreshes_at_once=_is_refreshed_at_once(spec, flow),
     )
+
+
+def _is_refreshed_at_once(spec: PipelineSpec, flow: Flow) -> bool:
+    """Tell whether one batch may take all input: where it streams through, and how batches are cut decides nothing."""
+    appends = spec.sink.type == "delta" and getattr(spec.sink.options, "write_mode", "") == "append"
+    steps = [*flow.transforms, *(step for branch in flow.branches for step in branch.transforms)]
+    remembers = stateful_steps(flow) or clock_rules(flow) or any(step.label in OF_WHOLE_BATCHES for step in steps)
+    return appends and spec.trigger != "once" and not (flow.further or remembers)
 
 
 def _branch(spec: PipelineSpec, source: SourceSpec, site: SourceSite, transforms: tuple[Any, ...]) -> Branch:

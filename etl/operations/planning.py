@@ -113,7 +113,7 @@ def next_inputs(sight: Sight) -> Mapping[str, PlannedInput]:
     """Return the inputs of the unfinished batch, else of the next one; none when there is nothing new."""
     if sight.is_unfinished and sight.standing is not None and sight.standing.plan is not None:
         return sight.standing.plan.inputs
-    return upcoming(sight, sight.pipeline.limits)
+    return upcoming(sight, sight.pipeline.limits_of(is_replacing=sight.is_replacing))
 
 
 def _schema_changes(

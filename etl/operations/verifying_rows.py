@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from etl.balance import Tally
+from etl.chains import OF_WHOLE_BATCHES
 from etl.errors import EtlError, PinChangedError, SchemaDriftError, SourceChangedError, UnreadableFileError
 from etl.execution import Passage
 from etl.intake import Intake
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 FILE = "_source_file"
 BATCH = "_batch_id"
 _PATH = "path"
-_OF_WHOLE_BATCHES = ("python", "sql", "map_batches")
-"""Transforms that may look at all rows of a batch together: without some of its files, others may come out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Rereading:
     @property
     def sees_whole_batches(self) -> bool:
         """Whether a transform may look at all rows of a batch together."""
-        return any(step.label in _OF_WHOLE_BATCHES for step in self.flow.transforms)
+        return any(step.label in OF_WHOLE_BATCHES for step in self.flow.transforms)
 
     def read(self, plan: BatchPlan) -> Again:
         """Return what comes of a batch. Raises SourceChangedError where nothing of it can be read, EtlError."""
