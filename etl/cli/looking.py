@@ -45,7 +45,7 @@ def say_plan(
     if as_json:
         say_json(_plan_to_json(batch), is_line=is_line)
         return
-    say(f"{batch.pipeline} → {batch.table}")
+    say(f"{batch.pipeline} → {', '.join((batch.table, *batch.further))}")
     for label, text in _plan_lines(batch):
         say(f"  {label:<{_LABEL}} {text}")
 

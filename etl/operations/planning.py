@@ -36,7 +36,7 @@ class NextBatch:
     ``recovery`` says what must be done about an unfinished batch first, and ``files`` are then those of that batch.
     ``definition`` says how the pipeline differs from the one of the newest plan. ``trouble`` is why the batch would
     fail, as far as that shows before a row is transformed. ``is_replacing``: it takes the place of all that the table
-    holds. ``state`` is what becomes of what its transforms remember.
+    holds. ``state`` is what becomes of what its transforms remember. ``further`` are the sinks beside the table.
     """
 
     pipeline: str
@@ -51,6 +51,7 @@ class NextBatch:
     trouble: EtlError | None
     is_replacing: bool = False
     state: tuple[Outlook, ...] = ()
+    further: tuple[str, ...] = ()
 
 
 def plan_next(pipeline: Pipeline, seam: Seam) -> NextBatch:
@@ -90,6 +91,7 @@ def batch_in_sight(sight: Sight) -> NextBatch:
         trouble=trouble,
         is_replacing=sight.is_replacing,
         state=state,
+        further=tuple(outlet.sink.table for outlet in pipeline.flow.further),
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from etl.checkpoint.folder import choose_lease, find_checkpoint
 from etl.checkpoint.record import TornRecordError
 from etl.checkpoint.rewinding import UnfinishedRewindError
-from etl.errors import CheckpointError, ConfigError, EtlError, TableStateError
+from etl.errors import CheckpointError, ConfigError, EtlError, SinkError, TableStateError
 from etl.model import ReadLimit
 from etl.operations.failures import Failure, failure_of, read_failure
 from etl.operations.looking import look, upcoming
@@ -86,6 +86,8 @@ def status_of(pipeline: Pipeline, seam: Seam) -> Status:
         return _without_sight(pipeline, seam, "unfinished", f"{exc.message}; the next run looks into it", failure)
     except UnfinishedRewindError as exc:
         return _without_sight(pipeline, seam, "unfinished", f"{exc.message}; the next run finishes it", failure)
+    except SinkError as exc:  # a server that is down
+        return _without_sight(pipeline, seam, "unknown" if failure is None else "failed", exc.message, failure)
     except (CheckpointError, TableStateError) as exc:
         return _without_sight(pipeline, seam, "refused", "", failure_of(exc, seam.now().isoformat()))
     files, size_bytes, trouble = _lag(sight, seam)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from etl.chains import state_names
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.rewinding import refuse_unfinished
+from etl.errors import SinkError
 from etl.operations.evidence import Evidence
 from etl.operations.tables import scan_url
 from etl.operations.verified import Check, Verification
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from etl.operations.workspace import Workspace
     from etl.pipeline import Pipeline
     from etl.seam import Seam
+    from etl.sinks.contract import Sink
     from etl.sinks.past import Past
     from etl.storage import Storage
 
@@ -90,9 +92,24 @@ def _check_tables(evidence: Evidence) -> Iterator[Check]:
     check_counts(records, getattr(evidence.spec.sink.options, "write_mode", "append"), files)
     for role, sink in evidence.pipeline.flow.sinks.items():
         if not any(looked.role == role for looked in evidence.tables):
-            versions.unproven.append(f"{sink.table}: it keeps no versions, and is not looked into")
+            with versions.noting():
+                _check_batch(role, sink, records, versions)
     yield versions
     yield files
+
+
+def _check_batch(role: str, sink: Sink, records: Records, check: Check) -> None:
+    """Check that a sink without versions holds the batch that the newest entry says, or the one that is under way."""
+    entry = records.entries.get(records.committed)
+    told = None if entry is None or role not in entry.sides else entry.sides[role].batch_id
+    try:
+        held = sink.last_batch_id()
+    except SinkError as exc:
+        check.unproven.append(f"{sink.table}: {exc.message}")
+        return
+    holds = told is None or held in (told, records.planned)
+    check.expect(f"{sink.table} holds batch {held}, the newest commit entry says {told}", holds=holds)
+    check.unproven.append(f"{sink.table}: its rows; it keeps no versions")
 
 
 def _check_state(evidence: Evidence) -> Iterator[Check]:

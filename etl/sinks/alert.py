@@ -40,7 +40,7 @@ class AlertSink(Receiver):
         self._options = options
         self._receivers = _receivers(options, site)
         self._outbox = Outbox(site.storage, site.seam)
-        self._down: set[str] = set()
+        self._down: dict[str, str] = {}
 
     def refuse(self, rows: pl.Schema) -> None:
         """Refuse rows without the columns that the key and the texts name. Raises ConfigError."""
@@ -112,11 +112,11 @@ class AlertSink(Receiver):
             self._outbox.keep(note, "there is no such receiver any more")
             return
         if note.to in self._down:
-            self._outbox.keep(note, "the receiver is down")
+            self._outbox.keep(note, self._down[note.to])
             return
         reason = self._tried(receiver, note, tries)
         if reason:
-            self._down.add(note.to)
+            self._down[note.to] = reason
             self._outbox.keep(note, reason)
         else:
             self._outbox.sent(note)
