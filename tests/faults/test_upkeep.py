@@ -20,12 +20,12 @@ from etl.progress import Silent
 from etl.seam import Seam
 from tests.faults.test_crash_at_every_step import FAILURES, Lab, effects
 from tests.faults.test_state_crashes import places
-from tests.faults.upkeep_lab import TABLE, append_theirs, arrive, expected, found, lay_out
+from tests.faults.upkeep_lab import TABLE, THEIRS, append_theirs, arrive, expected, found, lay_out
 from tests.readers import table_files
 
 T = TypeVar("T")
 BATCHES = 6
-QUICK = {("maintain", "kill_after"), ("compact", "kill_before"), ("vacuum", "kill_before")}
+QUICK = {("maintain", "kill_after"), ("vacuum", "kill_before")}
 """Run each time, at the last effect of each name; `make slow` runs all, at every effect."""
 CASES = [
     pytest.param(act, failure, marks=() if (act, failure) in QUICK else pytest.mark.slow)
@@ -52,11 +52,6 @@ def template(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if number == 2:
             assert lab.run(folder, "copy")["exit"] == 0
     return folder
-
-
-def data_files(folder: Path) -> list[str]:
-    table = folder / "lake" / "silver" / "orders"
-    return [str(path) for path in table.rglob("*.parquet") if "_delta_log" not in path.parts]
 
 
 def end(lab: Lab, folder: Path, name: str) -> None:
@@ -92,3 +87,68 @@ def test_upkeep_that_fails_at_any_effect_changes_no_row_and_takes_nothing_from_a
         end(lab, folder, "orders")
         end(lab, folder, "copy")
         assert found(folder) == found(folder, "gold.copy") == expected(BATCHES + 1, BATCHES), what
+
+
+class Beside(Seam):
+    """A seam on whose effects, now and then, something else happens first: what a random number chooses."""
+
+    def __init__(self, chosen: random.Random, acts: list[Callable[[], object]]) -> None:
+        self._chosen, self._acts = chosen, acts
+        self.happened: Counter[int] = Counter()
+        self._is_within = False
+
+    def effect(self, name: str, act: Callable[[], T], torn: Callable[[], object] | None = None) -> T:
+        if not self._is_within and self._chosen.random() < 0.15:
+            self._is_within = True
+            number = self._chosen.randrange(len(self._acts))
+            self._acts[number]()
+            self.happened[number] += 1
+            self._is_within = False
+        return act()
+
+    def sleep(self, delay_s: float) -> None:
+        """Do not wait."""
+
+
+def run_quietly(folder: Path, name: str, seam: Seam) -> bool:
+    """Run a pipeline; tell whether it ended well."""
+    try:
+        run(Workspace(folder).wired(name, seam), seam, Silent())
+    except EtlError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seed", [1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 40))])
+def test_a_merging_pipeline_a_reader_an_appender_compaction_and_vacuum_go_side_by_side(
+    tmp_path: Path, seed: int
+) -> None:
+    folder = lay_out(tmp_path / "home", "{min_files: 4}")
+    chosen = random.Random(seed)
+    theirs: list[int] = []
+    states = [expected(0)]
+
+    def append() -> None:
+        append_theirs(folder, len(theirs))
+        theirs.append(1)
+
+    def look() -> None:
+        assert Counter({row: n for row, n in found(folder).items() if row[0] < THEIRS}) in states
+
+    forced = VacuumOrder("0s", is_forced=True)
+    acts: list[Callable[[], object]] = [
+        append,
+        look,
+        lambda: compact(Workspace(folder), TABLE, Seam()),
+        lambda: vacuum(Workspace(folder), TABLE, Seam(), forced),
+        lambda: run_quietly(folder, "copy", Seam()),
+    ]
+    seam = Beside(chosen, acts)
+    for number in range(BATCHES):
+        arrive(folder, number)
+        states.append(expected(number + 1))
+        assert any(run_quietly(folder, "orders", seam if number else Seam()) for _ in range(30))
+        assert found(folder) == expected(number + 1, len(theirs))
+    assert run_quietly(folder, "copy", Seam())
+    assert sorted(seam.happened) == [0, 1, 2, 3, 4]
+    assert found(folder, "gold.copy") == found(folder) == expected(BATCHES, len(theirs))
