@@ -16,6 +16,7 @@ from etl.sinks.contract import SinkSite
 from etl.sinks.delta_log import DeltaLog
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_upkeep import TableUpkeep
+from etl.sinks.parquet_commits import FOLDER as COMMITS
 from etl.storage import object_store_options, open_storage
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def known_table(workspace: Workspace, name: str, seam: Seam) -> KnownTable:
     project = workspace.project
     writer, (label, url) = _named(workspace, name)
     storage = open_storage(url, seam, project.storage_options, is_shared=True)
+    if storage.list(COMMITS):
+        raise ConfigError(
+            f"the table '{name}' is of plain Parquet files: the commands of `etl table` are for Delta tables",
+            hint="etl history and etl query tell of it; for compaction and vacuum write it with `type: delta`",
+        )
     if not storage.list("_delta_log"):
         raise ConfigError(f"unknown table '{name}'{nearest(name, table_names(project, seam))}")
     options = object_store_options(scheme_of(url), project.options_for(url))

@@ -229,6 +229,14 @@ def test_info_and_history_tell_of_batches_readers_and_layouts(home: Workspace, f
         info(workspace, "silver.order", Seam())
 
 
+def test_a_table_of_plain_files_is_told_to_be_one(home: Workspace, run_all: Any) -> None:
+    path = home.folder / "pipelines" / "orders.yml"
+    path.write_text(path.read_text().replace("type: delta", "type: parquet"))
+    run_all(Workspace(home.folder))
+    with pytest.raises(ConfigError, match="is of plain Parquet files"):
+        compact(Workspace(home.folder), TABLE, Seam())
+
+
 def test_a_retention_that_is_too_short_is_refused_in_the_pipeline_file(home: Workspace) -> None:
     path = home.folder / "pipelines" / "orders.yml"
     path.write_text(path.read_text().replace("silver.orders}", "silver.orders, maintain: {vacuum: 5m}}"))
