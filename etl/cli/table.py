@@ -142,7 +142,7 @@ def _say_compaction(done: Compaction, *, is_dry: bool) -> None:
         say(f"{name}: no small files that belong together")
     elif is_dry:
         say(f"{name}: would make about {counted(done.written, 'file')} of {done.files:,} ({size(done.size_bytes)})")
-    else:
+    elif done.files:
         sizes = f"{size(done.size_bytes)} are {size(done.written_bytes)}"
         say(f"{name}: {counted(done.files, 'file')} became {done.written:,}; {sizes}, {done.rows:,} rows")
     if done.passed_over:

@@ -117,6 +117,7 @@ def compact(workspace: Workspace, name: str, seam: Seam, *, is_dry: bool = False
         return done
     for _ in range(_ROUNDS):
         if pending is None or not pending.bins:
+            done.passed_over = 0  # another writer has done it
             break
         before, done.passed_over = len(done.versions), 0
         for number in range(len(pending.bins)):

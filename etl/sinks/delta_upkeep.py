@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _INTERVAL = re.compile(r"(?:interval )?(\d+) (second|minute|hour|day|week)s?", re.IGNORECASE)
 _UNIT_S = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0, "week": 604_800.0}
 _SUMMARISE_EVERY = 100
+_SUMMARISE_COMPACTED_EVERY = 10
 _LOOK_AGAIN_EVERY = 4
 _ORDERED_BINS = 4
 """How many files of the target size are laid in order together: so many are held in memory then."""
@@ -145,6 +146,8 @@ class TableUpkeep:
             self._waiting, self._looked_at = self.pending(min_files, is_tiered=True), head.version
         waiting = self._waiting
         if waiting is None or not waiting.bins:
+            if waiting is not None and waiting.head.version < head.version:
+                self.summarise(_SUMMARISE_COMPACTED_EVERY)
             self._waiting = None
             return None
         self._waiting = Pending(waiting.head, waiting.bins[1:])
