@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -118,7 +119,13 @@ def test_a_key_that_becomes_wider_is_found(tmp_path: Path) -> None:
 
 def test_keys_of_several_columns_with_nulls_are_told_apart(tmp_path: Path) -> None:
     sink = merging_sink(tmp_path, ["id", "part"], key_index_from=1)
-    batches = [([1, 9], ["a", None]), ([1, 8], [None, "a"]), ([5], ["x"]), ([9, 1], [None, "a"]), ([1], [None])]
+    batches: list[tuple[list[Any], list[Any]]] = [
+        ([1, 9], ["a", None]),
+        ([1, 8], [None, "a"]),
+        ([5], ["x"]),
+        ([9, 1], [None, "a"]),
+        ([1], [None]),
+    ]
     for number, (keys, parts) in enumerate(batches):
         bring(sink, number, {"id": keys, "part": parts, "v": [number] * len(keys)})
     assert held(tmp_path, "id", "part", "v") == {
