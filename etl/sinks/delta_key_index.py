@@ -44,19 +44,16 @@ class KeyIndex:
 
     def may_hold(self, numbers: Sequence[int] | pl.Series, keys: pl.DataFrame) -> list[int]:
         """Return those of the files with some numbers whose notes do not say that they have none of the keys."""
-        known = self._known(keys)
-        names = {number: _name(self._files[number], keys) for number in numbers} if known else {}
-        if not any(name in known for name in names.values()):
-            return list(numbers)
-        needles = _sorted_hashes(keys)
-        return [number for number in numbers if names[number] not in known or self._may(names[number], needles)]
+        names = {number: _name(self._files[number], keys) for number in self._large(numbers, keys)}
+        known = self._known() if names else frozenset()
+        noted = {number: name for number, name in names.items() if name in known}
+        needles = _sorted_hashes(keys) if noted else None
+        return [number for number in numbers if needles is None or self._may(noted.get(number), needles)]
 
     def learn(self, numbers: Iterable[int], keys: pl.DataFrame) -> None:
         """Note the keys of large files that were looked into in vain. *Repeat*: safe."""
-        if self._least_rows is None or self._reader.retypes or not _can_be_noted(keys):
-            return
-        large = [number for number in numbers if (self._files[number].get("num_records") or 0) >= self._least_rows]
-        known = self._known(keys) if large else frozenset()
+        large = self._large(numbers, keys)
+        known = self._known() if large else frozenset()
         new = [number for number in large if _name(self._files[number], keys) not in known]
         left = _LEARNED_ROWS
         for number in new:
@@ -68,10 +65,15 @@ class KeyIndex:
         if new:
             self._forget(known - {_name(file, keys) for file in self._files})
 
-    def _known(self, keys: pl.DataFrame) -> frozenset[str]:
-        """Return the names of all notes, none where they would not be asked."""
-        if self._least_rows is None or self._reader.retypes or not _can_be_noted(keys):
-            return frozenset()
+    def _large(self, numbers: Iterable[int], keys: pl.DataFrame) -> list[int]:
+        """Return those of some files that may have notes of such keys."""
+        least = self._least_rows
+        if least is None or self._reader.retypes or not _can_be_noted(keys):
+            return []
+        return [number for number in numbers if (self._files[number].get("num_records") or 0) >= least]
+
+    def _known(self) -> frozenset[str]:
+        """Return the names of all notes."""
         return frozenset(self._storage.list(FOLDER))
 
     def _note(self, number: int, keys: pl.DataFrame) -> None:
@@ -89,7 +91,10 @@ class KeyIndex:
         content = _encoded(found.collect(engine="streaming").to_series().sort().to_numpy())
         self._storage.replace(f"{FOLDER}/{_name(self._files[number], keys)}", content, effect="keys.put")
 
-    def _may(self, name: str, needles: Hashes) -> bool:
+    def _may(self, name: str | None, needles: Hashes) -> bool:
+        """Tell whether a file may have one of some hashes, by its note, if there is one."""
+        if name is None:
+            return True
         try:
             content = self._storage.read(f"{FOLDER}/{name}")
         except FileNotFoundError:
