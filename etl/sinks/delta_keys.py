@@ -39,7 +39,7 @@ def _may_hold_values(live: pl.DataFrame, values: pl.Series, *, has_null: bool) -
     if not len(values):
         return may_be_null
     is_all_null = (nulls == live["num_records"]).fill_null(value=False)
-    if low.dtype != values.dtype or high.dtype != values.dtype or not _has_bounds(values.dtype):
+    if low.dtype != values.dtype or high.dtype != values.dtype or not has_bounds(values.dtype):
         return may_be_null | ~is_all_null
     places = values.search_sorted(low.fill_null(values[0]), "left")
     nearest = values.extend_constant(None, 1).gather(places)  # the smallest value that is not below the file's
@@ -58,7 +58,7 @@ def _said(live: pl.DataFrame, part: str, name: str) -> pl.Series:
     return pl.Series(name, [None] * live.height, pl.Int64 if part == "null_count" else pl.Null)
 
 
-def _has_bounds(dtype: pl.DataType) -> bool:
+def has_bounds(dtype: pl.DataType) -> bool:
     """Tell whether bounds of a type in the log are exact, or off in a known way."""
     import polars as pl
 
@@ -86,7 +86,7 @@ def with_keys(rows: pl.LazyFrame, keys: pl.DataFrame) -> pl.LazyFrame:
     """
     import polars as pl
 
-    plain = [name for name in keys.columns if _has_bounds(keys.schema[name])]
+    plain = [name for name in keys.columns if has_bounds(keys.schema[name])]
     counts = {name: keys[name].n_unique() for name in plain} if len(keys.columns) > 1 else dict.fromkeys(plain, 1)
     best = max(counts, key=counts.__getitem__, default=None)
     if best is not None:

@@ -11,6 +11,7 @@ from etl.schema import to_polars
 from etl.sinks.changes import refuse_keys, with_deletes
 from etl.sinks.contract import Edit
 from etl.sinks.delta_hits import FILE, Hits, Search, look
+from etl.sinks.delta_key_index import KeyIndex
 from etl.sinks.delta_keys import may_hold
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_removal import Removal
@@ -95,18 +96,23 @@ class Mode(ABC):
     def held(self, prepared: Prepared, *, takes_all: bool) -> HeldRows | None:
         """Return the rows of the table that a batch meets, None where there are none."""
         head = prepared.head
-        return None if head is None or takes_all else HeldRows(self.site, self.log, prepared, head)
+        return (
+            None
+            if head is None or takes_all
+            else HeldRows(self.site, self.log, prepared, head, self.options.key_index_from)
+        )
 
 
 class HeldRows:
     """The rows that one version of a table has."""
 
-    def __init__(self, site: SinkSite, log: DeltaLog, prepared: Prepared, head: Head) -> None:
+    def __init__(self, site: SinkSite, log: DeltaLog, prepared: Prepared, head: Head, least_rows: int | None) -> None:
         self._live = log.live_files(head).with_row_index(FILE)
         self._files: Sequence[LiveFile] = self._live.to_dicts()
         self.schema = prepared.schema
         self._reader = FileReader(head, prepared.schema, site.storage, site.storage_options)
         self.types = to_polars(stored(prepared.schema))
+        self._index = KeyIndex(site.storage, self._reader, self._files, least_rows)
 
     def of_partitions(self, partitions: frozenset[tuple[str | None, ...]]) -> TableRevision:
         """Return what takes out the rows of some partitions."""
@@ -123,8 +129,9 @@ class HeldRows:
 
         wanted = pl.concat([keys_of(frame, keys, self.types) for frame in frames]).unique()
         search = Search(wanted, list(dict.fromkeys([*keys, *names])), most)
-        candidates = may_hold(self._live, wanted, self._reader.partition_by)[FILE]
+        candidates = self._index.may_hold(may_hold(self._live, wanted, self._reader.partition_by)[FILE], wanted)
         found = look(self._reader, self._files, candidates, search)
+        self._index.learn(sorted({*candidates} - {*found[0][FILE].unique()}), wanted)
         return Hits(self._reader, self._files, search, found)
 
     def without(self, places: pl.DataFrame, more: pl.DataFrame | None = None) -> Removal:

@@ -51,6 +51,12 @@ class DeltaOptions(Options):
         default=None, description="how long deletes are kept in mind, with sequence_by; default: for ever"
     )
     track: list[str] = Field(default_factory=list, description="columns whose change makes a version, with scd2")
+    key_index_from: int | None = Field(
+        default=50_000,
+        ge=1,
+        description="rows from which a data file gets an index of its keys, once a batch looked into it in vain; "
+        "null: none does",
+    )
     partition_by: list[str] = Field(default_factory=list)
     z_order_by: list[str] = Field(
         default_factory=list, description="columns by whose values compaction lays rows near one another"

@@ -60,7 +60,17 @@ SEQUENCED: list[Rows] = [
 ]
 """Out of order by v; deletes (kind gone), one of them of what comes only later."""
 
+INDEXED: list[Rows] = [
+    [{"id": number, "part": "p", "v": number, "kind": "abc"[number % 3]} for number in range(12)],
+    [{"id": number, "part": "p", "v": 10 * number, "kind": "a"} for number in (3, 6)],
+    [{"id": 4, "part": "p", "v": 44, "kind": "b"}, {"id": 99, "part": "p", "v": 0, "kind": "z"}],
+    [{"id": 3, "part": "p", "v": 33, "kind": "a"}, {"id": 5, "part": None, "v": 5, "kind": "b"}],
+    [{"id": 5, "part": "p", "v": 55, "kind": "b"}, {"id": 6, "part": "p", "v": 6, "kind": "c"}],
+]
+"""Keys that lie in one of the files whose bounds hold them: the others get notes of their keys."""
+
 BATCHES = {
+    "indexed": INDEXED,
     "plain": PLAIN,
     "changing": CHANGING,
     "whole": PLAIN,
@@ -71,6 +81,7 @@ BATCHES = {
 }
 BY_KEY: dict[str, Any] = {"write_mode": "merge", "primary_key": ["id", "part"]}
 OPTIONS: dict[str, dict[str, Any]] = {
+    "indexed": {**BY_KEY, "key_index_from": 1},
     "plain": BY_KEY,
     "changing": BY_KEY,
     "whole": {"write_mode": "overwrite"},
@@ -173,6 +184,7 @@ def multiset(rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
 
 
 VISIBLE = {
+    "indexed": merged(INDEXED),
     "plain": merged(PLAIN),
     "changing": merged(CHANGING),
     "whole": replaced(PLAIN),

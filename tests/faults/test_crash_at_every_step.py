@@ -201,7 +201,8 @@ def test_every_row_lands_once_when_two_runs_are_killed_at_any_effects(lab: Lab, 
 def stray_files(folder: Path) -> list[str]:
     """Return data files that no version of the tables ever referred to, and temporary files of the checkpoint.
 
-    Those in ``_delta_log`` may belong to another writer of the table, and are swept when they are an hour old.
+    Those in ``_delta_log`` may belong to another writer of the table. They, and those beside notes of keys (``_keys``),
+    are swept when they are an hour old.
     """
     referred = {path for name in ("table", "quarantine") for path in committed_files(folder / name)}
     lying = {
@@ -210,5 +211,6 @@ def stray_files(folder: Path) -> list[str]:
         for path in (folder / name).rglob("*.parquet")
         if "_delta_log" not in path.parts
     }
-    temporary = {str(path) for path in folder.rglob(".tmp-*") if "_delta_log" not in path.parts}
+    swept_later = {"_delta_log", "_keys"}
+    temporary = {str(path) for path in folder.rglob(".tmp-*") if swept_later.isdisjoint(path.parts)}
     return sorted((lying - referred) | temporary)

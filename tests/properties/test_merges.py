@@ -56,7 +56,9 @@ def test_plain_rows_leave_the_last_of_each_key(batches: list[list[Any]], partiti
             model |= {repr(row[:2]): row for row in rows}
             order = random.sample(range(len(rows)), len(rows))
             frame = frame_of(rows)[order]
-            counts = bring(merging_sink(Path(name), ["a", "b"], partition_by=partition_by), number, frame)
+            counts = bring(
+                merging_sink(Path(name), ["a", "b"], partition_by=partition_by, key_index_from=1), number, frame
+            )
             written = len({repr(row[:2]) for row in rows})
             assert counts.get("written", 0) == written
             assert counts.get("deduplicated", 0) == len(rows) - written
@@ -70,7 +72,7 @@ def test_a_changing_result_leaves_what_a_dictionary_would_hold(
 ) -> None:
     with TemporaryDirectory() as name:
         model: Model = {}
-        sink = merging_sink(Path(name), ["a", "b"])
+        sink = merging_sink(Path(name), ["a", "b"], key_index_from=1)
         for number, batch in enumerate(history):
             rows, words = [], []
             for key, (act, value) in batch.items():
@@ -80,7 +82,7 @@ def test_a_changing_result_leaves_what_a_dictionary_would_hold(
                 model.pop(repr(key), None)
                 if act == "put":
                     model[repr(key)] = rows[-1]
-            sink = sink if is_one_sink else merging_sink(Path(name), ["a", "b"])
+            sink = sink if is_one_sink else merging_sink(Path(name), ["a", "b"], key_index_from=1)
             assert bring(sink, number, frame_of(rows, words)).get("written", 0) == len(rows)
             assert found(Path(name)) == held(model)
 

@@ -65,7 +65,10 @@ def test_the_newest_change_of_each_key_counts_in_whatever_order_and_batches_chan
         remembered: Remembered = {}
         for number, (start, end) in enumerate(pairwise(borders)):
             counts = bring(
-                merging_sink(Path(name), ["a", "b"], **options), number, frame[start:end], remembered=remembered
+                merging_sink(Path(name), ["a", "b"], key_index_from=1, **options),
+                number,
+                frame[start:end],
+                remembered=remembered,
             )
             assert sum(counts.values()) == end - start
         assert found(Path(name)) == expected(history)
