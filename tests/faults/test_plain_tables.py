@@ -63,7 +63,8 @@ def moments(names: list[str], failure: str) -> list[int]:
     """Return the effects at which to fail: each, or those of the table alone."""
     if failure not in QUICK:
         return places(names, is_whole=True)
-    return [at for at in places(names, is_whole=False) if names[at - 1].startswith(("data.", "table."))]
+    own = ("data.publish", "data.remove", "table.")
+    return [at for at in places(names, is_whole=False) if names[at - 1].startswith(own)]
 
 
 def finish(lab: Lab, folder: Path, pipeline: str = "plain") -> None:
