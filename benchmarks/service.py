@@ -38,7 +38,7 @@ class Service:
     """A service of a project; ``committed`` counts batches."""
 
     def __init__(self, folder: Path) -> None:
-        command = [sys.executable, "-m", "etl", "-C", str(folder), "serve", "--no-page", "--log-format", "json"]
+        command = [sys.executable, "-m", "etl", "-C", str(folder), "serve", "--port", "0", "--log-format", "json"]
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.committed = 0
         self.changed = threading.Condition()
