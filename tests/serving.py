@@ -51,7 +51,7 @@ class Service:
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "etl", "-C", str(folder), "serve", "--no-page", *arguments],
+            [sys.executable, "-m", "etl", "-C", str(folder), "serve", "--no-page", "--port", "0", *arguments],
             env=ENVIRONMENT,
             stderr=subprocess.PIPE,
             text=True,

@@ -52,12 +52,17 @@ class ChildSeat:
         """Pass on what the child prints until it ends; tell whether it was asked to end."""
         is_stopped = False
         while (line := child.line()) != "":
-            if not is_stopped and should_stop():
+            if not is_stopped and (should_stop() or self._is_outdated):
                 is_stopped = True
                 child.process.terminate()  # it brings its batch to its end
             if line is not None:
                 self._pass_on(line)
         return is_stopped
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether a child that never ends by itself has an older definition."""
+        return self._edition.has_proposed and self._edition.current.spec.trigger == "continuous"
 
     def _pass_on(self, line: str) -> None:
         with contextlib.suppress(ValueError, TypeError):  # a line of something else: a print in a user's function

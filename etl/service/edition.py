@@ -66,6 +66,11 @@ class Edition:
         found = wire(definition.spec, definition.workspace.project, self._seam)
         return replace(found, edited=partial(self._edited, self._number))
 
+    @property
+    def has_proposed(self) -> bool:
+        """Whether something waits to be tried."""
+        return self._proposed is not None
+
     def due(self) -> Definition | None:
         """Return what was proposed, once."""
         proposed, self._proposed = self._proposed, None
@@ -75,6 +80,8 @@ class Edition:
         """Take a definition that was tried, or tell why it was not taken."""
         if not refusal:
             self.current = definition
+        elif self.newest is definition:
+            self.newest = self.current
         self._told(definition, refusal)
 
     def _edited(self, number: int) -> Pipeline | None:

@@ -94,8 +94,11 @@ class Member:
 
     def may_start(self, now: Instant) -> bool:
         """Tell whether a run may start."""
-        is_free = self.post is not None and not (self.is_running or self.must_stop())
-        return is_free and (self.retry_s is None or now.s >= self.retry_s)
+        if self.post is None or self.is_running or self.must_stop():
+            return False
+        if self.fault and self.post.spec.is_isolated:  # its process would read the faulty file
+            return False
+        return self.retry_s is None or now.s >= self.retry_s
 
     def left_s(self, now: Instant) -> float:
         """Return how long it is until a look at it is worth something."""

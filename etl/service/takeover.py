@@ -71,9 +71,7 @@ class Takeover:
             self._fleet.add(name, self._posted(definition))
             return
         if member.post is not None and member.post.edition.newest.is_as(definition):
-            if member.fault:
-                member.fault = ""
-                self._fleet.hearers.tell(name, "taken", "its file is again as it was")
+            self._mend(member)
             return
         try:
             validate(reading.workspace, [name])
@@ -81,6 +79,15 @@ class Takeover:
             self._show(name, told(exc) if isinstance(exc, ConfigError) else str(exc))
             return
         self._propose(member, definition)
+
+    def _mend(self, member: Member) -> None:
+        """Take note that a file says again what its pipeline does."""
+        with self._fleet.lock:
+            is_mended, member.fault = bool(member.fault), ""
+            if is_mended and member.is_paused and not member.is_paused_by_person:
+                revive(member)
+        if is_mended:
+            self._fleet.hearers.tell(member.name, "taken", "its file is again as it was")
 
     def _propose(self, member: Member, definition: Definition) -> None:
         with self._fleet.lock:

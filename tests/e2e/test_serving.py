@@ -96,7 +96,7 @@ def test_a_project_has_one_service_and_a_pipeline_one_runner(tmp_path: Path, ser
     service = serve(folder)
     service.wait_for("a  committed")
 
-    second = run(folder, "serve", "--no-page")
+    second = run(folder, "serve", "--no-page", "--port", "0")
     assert second.returncode == 3
     assert f"another service runs this project: process {service.process.pid} on " in second.stderr
     assert run(folder, "run", "a").returncode == 3
