@@ -53,12 +53,12 @@ def test_pipelines_run_side_by_side_by_their_triggers(tmp_path: Path, serve: Cal
     )
     expected = {name: put(folder, name, 0) for name in ("often", "ever", "apart")}
     service = serve(folder)
-    waited = {"often  committed", "ever  committed", "apart  committed", "behind  committed"}
+    waited = {"  often  ", "  ever  ", "  apart  ", "  behind  "}
     while waited:
         line = service.wait_for("committed")
         waited = {each for each in waited if each not in line}
     expected["often"] += put(folder, "often", 1)
-    service.wait_for("behind  committed")
+    service.wait_for("  behind  ", "committed")
 
     assert service.end() == 0
     assert service.said[-1] == "stopped: the batches under way were finished"
@@ -73,18 +73,18 @@ def test_a_file_edited_into_nonsense_leaves_the_former_definition_running(
     folder = folder_with(tmp_path, a=source_of("a", "{every: 500ms}"))
     expected = put(folder, "a", 0)
     service = serve(folder)
-    service.wait_for("a  committed")
+    service.wait_for("  a  ", "committed")
     folder_with(folder, a=BROKEN)
-    line = service.wait_for("a  faulty")
+    line = service.wait_for("  a  ", "faulty")
     assert "pipelines/a.yml:2:21: sink.tabel: unknown key; did you mean 'table'?" in line
     expected += put(folder, "a", 1)
-    service.wait_for("a  committed")
+    service.wait_for("  a  ", "committed")
     folder_with(folder, a=source_of("a", "{every: 500ms}", "description: mended\n"), b=source_of("b", "continuous"))
-    service.wait_for("a  taken")
+    service.wait_for("  a  ", "taken")
     put(folder, "b", 0)
-    service.wait_for("b  committed")
+    service.wait_for("  b  ", "committed")
     (folder / "pipelines" / "b.yml").unlink()
-    service.wait_for("b  removed")
+    service.wait_for("  b  ", "removed")
 
     assert service.end() == 0
     assert ids_of(folder, "bronze.a") == expected
@@ -94,7 +94,7 @@ def test_a_project_has_one_service_and_a_pipeline_one_runner(tmp_path: Path, ser
     folder = folder_with(tmp_path, a=source_of("a", "{every: 500ms}"))
     expected = put(folder, "a", 0)
     service = serve(folder)
-    service.wait_for("a  committed")
+    service.wait_for("  a  ", "committed")
 
     second = run(folder, "serve", "--no-page", "--port", "0")
     assert second.returncode == 3
@@ -102,7 +102,7 @@ def test_a_project_has_one_service_and_a_pipeline_one_runner(tmp_path: Path, ser
     assert run(folder, "run", "a").returncode == 3
 
     expected += put(folder, "a", 1)
-    service.wait_for("a  committed")
+    service.wait_for("  a  ", "committed")
     assert service.end(signal.SIGINT) == 130
     assert ids_of(folder, "bronze.a") == expected
 
@@ -111,11 +111,11 @@ def test_a_service_that_is_killed_leaves_no_process_behind(tmp_path: Path, serve
     folder = folder_with(tmp_path, a=source_of("a", "continuous", "isolation: process\n"))
     expected = put(folder, "a", 0)
     service = serve(folder)
-    service.wait_for("a  committed")
+    service.wait_for("  a  ", "committed")
     service.end(signal.SIGKILL)
     expected += put(folder, "a", 1)
 
     service = serve(folder)
-    service.wait_for("a  committed")
+    service.wait_for("  a  ", "committed")
     assert service.end() == 0
     assert ids_of(folder, "bronze.a") == expected == Counter(range(6))
