@@ -61,7 +61,7 @@ def test_pipelines_run_side_by_side_by_their_triggers(tmp_path: Path, serve: Cal
     service.wait_for("  behind  ", "committed")
 
     assert service.end() == 0
-    assert service.said[-1] == "stopped: the batches under way were finished"
+    assert service.said[-1].endswith("  stopped: the batches under way were finished")
     assert {name: ids_of(folder, f"bronze.{name}") for name in expected} == expected
     assert ids_of(folder, "silver.behind") == expected["often"]
     assert all("Traceback" not in line for line in service.said)
