@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from etl.chains import stateful_steps
 from etl.engine import open_tenure
 from etl.model import Bounds
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 POLL_S = 1.0
 """How long a runner waits, at most, before it looks by itself."""
+
+_QUIET_AFTER, _QUIET_EVERY = 30, 15
+"""Where folders give events: after how many vain looks it looks by itself only every so many times."""
 
 _UNBOUNDED = Bounds()
 
@@ -36,7 +40,7 @@ def follow(
     Raises EtlError; whatever was committed before stays.
     """
     started_s = seam.monotonic()
-    done = 0
+    done = vain = 0
 
     def is_over() -> bool:
         has_count = bounds.max_batches is not None and done >= bounds.max_batches
@@ -50,14 +54,26 @@ def follow(
         while not is_over():
             if tenure.renew():
                 waker.watch(_folders(tenure.pipeline))
-            if (tenure.runner.run_batch() or tenure.runner.run_due()) is not None:
-                done += 1
-                continue
-            tenure.idle()
-            if waker.wait(POLL_S) and tenure.pipeline.max_latency_s:
-                _gather(tenure, seam, waker, is_over)
+                vain = 0
+            if vain < _QUIET_AFTER or vain % _QUIET_EVERY == 0 or not _may_wait(tenure.pipeline, waker):
+                if (tenure.runner.run_batch() or tenure.runner.run_due()) is not None:
+                    done, vain = done + 1, 0
+                    continue
+                tenure.idle()
+            vain += 1
+            if waker.wait(POLL_S):
+                vain = 0
+                if tenure.pipeline.max_latency_s:
+                    _gather(tenure, seam, waker, is_over)
         tenure.runner.idle()
     return done
+
+
+def _may_wait(pipeline: Pipeline, waker: Waker) -> bool:
+    """Tell whether events alone say when there is something to do: of every source, and time has nothing to give."""
+    if not waker.has_events or stateful_steps(pipeline.flow):
+        return False
+    return all(source.watched() for source in pipeline.sources.values())
 
 
 def _folders(pipeline: Pipeline) -> list[str]:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+from etl.folder_events import EVENTS
+
+if TYPE_CHECKING:
+    from etl.folder_events import Subscription
 
 _SLICE_S = 0.2
 """How long a wait goes on before it is asked whether it should end."""
-_DEBOUNCE_MS, _STEP_MS, _RUST_TIMEOUT_MS = 10, 2, 500
 
 
 class Waker(Protocol):
@@ -18,6 +22,10 @@ class Waker(Protocol):
     @property
     def is_stopped(self) -> bool:
         """Whether somebody wants the run to end."""
+
+    @property
+    def has_events(self) -> bool:
+        """Whether all that it watches gives events now; False without folders."""
 
     def watch(self, folders: Sequence[str]) -> None:
         """Be woken by what happens in these folders, and in no others. *Repeat*: safe."""
@@ -33,12 +41,12 @@ class FolderWaker:
     or where the system gives no events (out of watches, a network disk), only time wakes.
     """
 
-    def __init__(self, should_stop: Callable[[], bool] = bool) -> None:
+    def __init__(self, should_stop: Callable[[], bool] = bool, slice_s: float = _SLICE_S) -> None:
         self._folders: tuple[str, ...] = ()
         self._should_stop = should_stop
+        self._slice_s = slice_s
         self._changed = threading.Event()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._subscription: Subscription | None = None
 
     def __enter__(self) -> Self:
         """Begin without folders."""
@@ -48,55 +56,33 @@ class FolderWaker:
         """Be woken by what happens in these folders, and in no others. *Repeat*: safe."""
         if tuple(folders) == self._folders:
             return
-        self._end()
-        self._folders = tuple(folders)
-        if self._folders:
-            self._ended = threading.Event()
-            self._thread = threading.Thread(
-                target=self._watch, args=(self._folders, self._ended), name="etl-watch", daemon=True
-            )
-            self._thread.start()
-
-    def _end(self) -> None:
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        before, self._folders = self._subscription, tuple(folders)
+        self._subscription = EVENTS.subscribe(folders, self._changed.set) if folders else None
+        if before is not None:
+            EVENTS.unsubscribe(before)
 
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Watch no more."""
-        self._end()
+        self.watch(())
 
     @property
     def is_stopped(self) -> bool:
         """Whether somebody wants the run to end."""
         return self._should_stop()
 
+    @property
+    def has_events(self) -> bool:
+        """Whether all that it watches gives events now; False without folders."""
+        return self._subscription is not None and self._subscription.is_watched
+
     def wait(self, timeout_s: float) -> bool:
         """Wait until something may have changed, or for so long; tell whether it was woken. Ends early to stop."""
         left_s = timeout_s
         while left_s > 0 and not self._should_stop():
-            if self._changed.wait(min(left_s, _SLICE_S)):
+            if self._changed.wait(min(left_s, self._slice_s)):
                 self._changed.clear()
                 return True
-            left_s -= _SLICE_S
+            left_s -= self._slice_s
         return False
-
-    def _watch(self, folders: Sequence[str], ended: threading.Event) -> None:
-        from watchfiles import watch
-
-        try:
-            for _ in watch(
-                *folders,
-                watch_filter=None,
-                debounce=_DEBOUNCE_MS,
-                step=_STEP_MS,
-                rust_timeout=_RUST_TIMEOUT_MS,
-                stop_event=ended,
-                raise_interrupt=False,
-            ):
-                self._changed.set()
-        except (OSError, RuntimeError):
-            return  # no events to be had: the scan goes on by time

@@ -29,6 +29,7 @@ RANKS = {
         "expressions",
         "watermark",
         "progress",
+        "folder_events",
         "waking",
         "cron",
         "serve_options",

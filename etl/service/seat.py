@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 REFUSED = (2, 4)
 """The exit codes of what no further try cures: only a person does."""
+_SLICE_S = 1.0
+"""How soon, at the latest, a run that waits for input ends when it is asked to."""
 
 
 class Seat(Protocol):
@@ -77,7 +79,7 @@ class HouseSeat:
         if definition.spec.trigger == "continuous":
             if definition is not self._edition.current:
                 self._edition.judge(definition, "")
-            with FolderWaker(should_stop) as waker:
+            with FolderWaker(should_stop, _SLICE_S) as waker:
                 follow(pipeline, self._seam, self._edition.reporter, waker)
             return
         self._stack = ExitStack()

@@ -11,7 +11,7 @@ import pytest
 
 from etl.errors import ConfigError, EtlError, FencedError
 from etl.following import POLL_S, follow
-from etl.model import Bounds, ReadLimit
+from etl.model import Bounds, Offset, PlannedInput, ReadLimit
 from etl.pipeline import Pipeline
 from etl.progress import Silent
 from etl.storage import LocalStorage
@@ -21,9 +21,12 @@ from etl.testing import ManualClock, MemorySink, MemorySource, memory_pipeline
 class Scripted:
     """A waker for which something happens at each wait; once the script is over, the run is asked to stop."""
 
-    def __init__(self, clock: ManualClock, *script: Callable[[], object] | None, ends: bool = True) -> None:
+    def __init__(
+        self, clock: ManualClock, *script: Callable[[], object] | None, ends: bool = True, has_events: bool = False
+    ) -> None:
         self._clock = clock
         self._ends = ends
+        self._has_events = has_events
         self._script = list(script)
         self.waited_s: list[float] = []
         self.watched: list[list[str]] = []
@@ -31,6 +34,10 @@ class Scripted:
     @property
     def is_stopped(self) -> bool:
         return not self._script and self._ends
+
+    @property
+    def has_events(self) -> bool:
+        return self._has_events
 
     def watch(self, folders: Sequence[str]) -> None:
         self.watched.append(list(folders))
@@ -206,3 +213,36 @@ def test_trouble_that_is_not_of_the_edit_ends_the_run(tmp_path: Path) -> None:
     edited.next = FencedError("taken over")
     with pytest.raises(FencedError):
         follow(replace(pipeline, edited=edited), clock, Silent(), Scripted(clock, None))
+
+
+class Watched(MemorySource):
+    """A source whose input shows by events; ``looks`` counts how often it was asked."""
+
+    looks = 0
+
+    def watched(self) -> tuple[str, ...]:
+        return ("/landing",)
+
+    def latest(self, after: Offset | None, limit: ReadLimit) -> PlannedInput | None:
+        self.looks += 1
+        return super().latest(after, limit)
+
+
+def looks_in(tmp_path: Path, waits: int, *, has_events: bool) -> int:
+    clock, source = ManualClock(), Watched()
+    waker = Scripted(clock, *[None] * waits, has_events=has_events)
+    follow(memory_pipeline(source, MemorySink(), LocalStorage(tmp_path, clock)), clock, Silent(), waker)
+    return source.looks
+
+
+def test_after_many_vain_looks_events_are_waited_for_where_there_are_events(tmp_path: Path) -> None:
+    many, few = (looks_in(tmp_path / str(has), 78, has_events=has) for has in (False, True))
+
+    assert many - few == 48 - 4
+
+
+def test_an_event_after_a_long_silence_is_looked_into_at_once(tmp_path: Path) -> None:
+    clock, source, sink = ManualClock(), Watched(), MemorySink()
+    waker = Scripted(clock, *[None] * 40, lambda: source.add([{"id": 1}]), None, has_events=True)
+    assert follow(memory_pipeline(source, sink, LocalStorage(tmp_path, clock)), clock, Silent(), waker) == 1
+    assert [row["id"] for row in sink.rows()] == [1]
