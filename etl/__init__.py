@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from etl.operations.library import read_state, read_table, run
     from etl.transforms.keyed_call import Batch
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 __all__ = ["Batch", "EtlError", "__version__", "read_state", "read_table", "run"]
 
 _HOMES = {

@@ -10,8 +10,8 @@ from typing import Any
 from etl.errors import CheckpointError
 from etl.model import Json
 
-FORMAT_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)
+FORMAT_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, 4)
 _RESTORE = "restore it from a copy of the checkpoint folder; nothing was changed"
 
 

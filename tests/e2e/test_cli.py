@@ -81,13 +81,13 @@ def test_import_of_the_package_is_light_and_its_names_are_there() -> None:
 
     done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=False)
 
-    assert done.stdout == "0.3.0 run read_table EtlError\n"
+    assert done.stdout == "0.4.0 run read_table EtlError\n"
     assert done.stderr.endswith("AttributeError: module 'etl' has no attribute 'unheard'\n")
 
 
 def test_version_is_that_of_the_package(etl: Any) -> None:
-    assert etl("--version").stdout == "0.3.0\n"
-    assert 'version = "0.3.0"' in (ROOT / "pyproject.toml").read_text()
+    assert etl("--version").stdout == "0.4.0\n"
+    assert 'version = "0.4.0"' in (ROOT / "pyproject.toml").read_text()
 
 
 def test_the_whole_way_of_a_project(etl: Any, open_gate: Any) -> None:

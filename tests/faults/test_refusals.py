@@ -175,7 +175,7 @@ def test_run_refuses_a_record_of_an_unknown_format_version(tmp_path: Path) -> No
 
     run_all(tmp_path)
     entry = newest(tmp_path, "commits")
-    body = entry.read_text().rpartition(',\n "checksum"')[0].replace('"version": 3', '"version": 4')
+    body = entry.read_text().rpartition(',\n "checksum"')[0].replace('"version": 4', '"version": 5')
     entry.write_text(f'{body},\n "checksum": "{_digest(body)}"}}\n')
     error = refused(tmp_path)
     assert "format version 4" in error.message

@@ -50,7 +50,7 @@ def test_first_opening_makes_the_identity_and_later_ones_find_it(tmp_path: Path)
     assert found.identity == made.identity
     record = json.loads((tmp_path / "pipeline.json").read_text())
     assert record["body"] == {"name": "orders", "created_at": "2026-01-01T00:00:00+00:00"}
-    assert (record["version"], record["kind"], record["epoch"]) == (3, "pipeline", 0)
+    assert (record["version"], record["kind"], record["epoch"]) == (4, "pipeline", 0)
 
 
 def test_two_first_openings_at_once_agree_on_one_identity(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ RECORD = Record(
     "plan", "p-1", 7, 3, "a1", {"text": 'é "quoted",\n "checksum": "0"}', "number": 1.5, "none": None, "list": [1, {}]}
 )
 WRITTEN = """{
- "version": 3,
+ "version": 4,
  "kind": "plan",
  "pipeline": "p-1",
  "batch_id": 7,
@@ -21,7 +21,7 @@ WRITTEN = """{
  "attempt": "a1",
  "body": {
   "end": 2},
- "checksum": "edac35adb67a7105604ddbdd40685e9d"}
+ "checksum": "c0683bc97bddd4fb7735325922af7707"}
 """
 
 
@@ -91,13 +91,13 @@ def test_record_with_something_added_is_torn(damage: str) -> None:
 
 
 def test_record_of_another_format_version_is_refused() -> None:
-    content = encode_record(RECORD).decode().replace('"version": 3', '"version": 4')
-    with pytest.raises(CheckpointError, match="written by format version 4; this release reads 1, 2, 3"):
+    content = encode_record(RECORD).decode().replace('"version": 4', '"version": 5')
+    with pytest.raises(CheckpointError, match="written by format version 5; this release reads 1, 2, 3, 4"):
         decode(resealed(content))
 
 
 def test_record_without_a_format_version_is_refused() -> None:
-    content = encode_record(RECORD).decode().replace('"version": 3', '"release": 3')
+    content = encode_record(RECORD).decode().replace('"version": 4', '"release": 4')
     with pytest.raises(CheckpointError, match="written by format version None"):
         decode(resealed(content))
 
