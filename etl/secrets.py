@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -34,9 +34,18 @@ def register_secret(value: str) -> None:
     if len(value) < SHORTEST_SECRET:
         return
     as_json = (json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
-    spellings = {value, *as_json, repr(value)[1:-1], quote(value), quote(value, safe=""), escaped(value)}
+    register_spellings({value, *as_json, repr(value)[1:-1], quote(value), quote(value, safe=""), escaped(value)})
+
+
+def register_spellings(found: Iterable[str]) -> None:
+    """Hide texts just as they are from now on. *Repeat*: safe."""
     with _known.being_added:
-        _known.spellings = tuple(sorted({*_known.spellings, *spellings}, key=len, reverse=True))
+        _known.spellings = tuple(sorted({*_known.spellings, *found}, key=len, reverse=True))
+
+
+def spellings() -> tuple[str, ...]:
+    """Return all that is hidden, for another process that is to hide it too."""
+    return _known.spellings
 
 
 def register_environment(environment: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +18,7 @@ from etl.cli.text import counted, say
 
 if TYPE_CHECKING:
     from etl.operations.running import Outcome
+    from etl.operations.workspace import Workspace
 
 
 @app.command()
@@ -57,6 +59,7 @@ def run(
 
     from etl.model import Bounds
 
+    workspace = _handed_over() or session.workspace()
     end_with_parent()
     bounds = Bounds(1 if once else max_batches, max_seconds)
     say_note = partial(say, to_error=True)
@@ -68,7 +71,7 @@ def run(
         running = Running(Seam(), reporter, bounds, lambda: interruption.is_wanted, full_refresh, follows)
         worst = 0
         try:
-            for outcome in run_pipelines(session.workspace(), names, running):
+            for outcome in run_pipelines(workspace, names, running):
                 _say_outcome(outcome, as_json=as_json, is_debug=session.is_debug)
                 worst = max(worst, outcome.exit_code)
         except KeyboardInterrupt:
@@ -78,6 +81,13 @@ def run(
         say("stopped: the batch under way was finished, the rest is for the next run", to_error=True)
         worst = max(worst, INTERRUPTED if interruption.signal == signal.SIGINT else 0)
     raise typer.Exit(worst)
+
+
+def _handed_over() -> Workspace | None:
+    """Return the project with the definition that a service gave to this child of its."""
+    from etl.operations.handing_over import HANDED, taken_over
+
+    return None if os.environ.pop(HANDED, None) is None else taken_over(0)
 
 
 def _chosen(names: list[str] | None, *, everything: bool) -> list[str] | None:

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from etl.errors import CheckpointError, ConfigError, EtlError, LeaseHeldError
 from etl.model import BatchResult
+from etl.operations.handing_over import HANDED, handed_over
 
 if TYPE_CHECKING:
     from etl.service.edition import Definition, Edition
@@ -31,7 +32,10 @@ _INTERRUPTED = (130, -signal.SIGTERM)
 
 
 class ChildSeat:
-    """Runs a pipeline as ``etl run NAME --json``; its lease is held by the child, for as long as it runs."""
+    """Runs a pipeline as ``etl run NAME --json``; its lease is held by the child, for as long as it runs.
+
+    The child is given the definition in force: a file that became faulty meanwhile is nothing to it.
+    """
 
     def __init__(self, edition: Edition) -> None:
         self._edition = edition
@@ -128,16 +132,22 @@ def _started(definition: Definition) -> subprocess.Popen[str]:
     profile = [] if workspace.profile is None else ["--profile", workspace.profile]
     command = [sys.executable, "-m", "etl", "-C", str(workspace.folder), *profile]
     pipe = subprocess.PIPE
-    return subprocess.Popen(  # noqa: S603  our own command line
+    child = subprocess.Popen(  # noqa: S603  our own command line
         [*command, "run", definition.spec.name, "--json"],
         stdin=pipe,
         stdout=pipe,
         stderr=pipe,
         text=True,
         errors="replace",
-        env=os.environ | {TIED: "1"},
+        env=os.environ | {TIED: "1", HANDED: "1"},
         start_new_session=True,  # a Ctrl-C at the terminal is for the service, which passes it on
     )
+    if child.stdin is not None:
+        with contextlib.suppress(OSError):  # it is gone already: its exit code tells why
+            child.stdin.flush()
+            with open(child.stdin.fileno(), "wb", closefd=False) as pipe_in:
+                pipe_in.write(handed_over(workspace, definition.spec))
+    return child
 
 
 def _error_of(code: int, text: str, *, is_stopped: bool) -> EtlError | None:

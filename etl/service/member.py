@@ -96,8 +96,6 @@ class Member:
         """Tell whether a run may start."""
         if self.post is None or self.is_running or self.must_stop():
             return False
-        if self.fault and self.post.spec.is_isolated:  # its process would read the faulty file
-            return False
         return self.retry_s is None or now.s >= self.retry_s
 
     def left_s(self, now: Instant) -> float:

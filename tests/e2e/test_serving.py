@@ -119,3 +119,26 @@ def test_a_service_that_is_killed_leaves_no_process_behind(tmp_path: Path, serve
     service.wait_for("  a  ", "committed")
     assert service.end() == 0
     assert ids_of(folder, "bronze.a") == expected == Counter(range(6))
+
+
+def test_an_isolated_pipeline_whose_file_became_faulty_goes_on_by_the_definition_before(
+    tmp_path: Path, serve: Callable[[Path], Service]
+) -> None:
+    folder = folder_with(tmp_path, a=source_of("a", "{every: 1s}", "isolation: process\n"))
+    expected = put(folder, "a", 0)
+    service = serve(folder)
+    service.wait_for("  a  ", "committed")
+    file = folder / "pipelines" / "a.yml"
+    sound = file.read_text()
+    file.write_text(f"{sound}nonsense: 1\n")
+    assert "a.yml" in service.wait_for("nonsense: unknown key")
+
+    expected += put(folder, "a", 1)
+    service.wait_for("  a  ", "committed")
+    file.write_text(f"{sound}transforms: [{{filter: id <> 7}}]\n")
+    service.wait_for("  a  ", "taken")
+    expected += put(folder, "a", 2) - Counter([7])
+    service.wait_for("  a  ", "committed")
+
+    assert service.end() == 0
+    assert ids_of(folder, "bronze.a") == expected

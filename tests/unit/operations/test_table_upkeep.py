@@ -233,7 +233,7 @@ def test_a_table_of_plain_files_is_told_to_be_one(home: Workspace, run_all: Any)
     path = home.folder / "pipelines" / "orders.yml"
     path.write_text(path.read_text().replace("type: delta", "type: parquet"))
     run_all(Workspace(home.folder))
-    with pytest.raises(ConfigError, match="is of plain Parquet files"):
+    with pytest.raises(ConfigError, match="who lists the folder of a plain Parquet table would see rows twice"):
         compact(Workspace(home.folder), TABLE, Seam())
 
 
