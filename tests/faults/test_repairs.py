@@ -113,7 +113,7 @@ def check_mended(folder: Path, whole: Path, pipeline: str, place: str) -> None:
 
 
 def moments(names: list[str], pipeline: str, failure: str) -> list[int]:
-    """Return the effects at which to fail: each, or the last of every name; of plain tables those that only they have."""
+    """Return the effects at which to fail: each, or the last of every name; of plain tables their own alone."""
     if (pipeline, failure) not in QUICK:
         return places(names, is_whole=True)
     own = ("data.", "table.identity") if pipeline == "parquet" else ""
