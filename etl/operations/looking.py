@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.checkpoint.rewinding import refuse_unfinished
-from etl.errors import EtlError, SourceChangedError, StorageError
+from etl.errors import CheckpointError, EtlError, SourceChangedError, StorageError, TableStateError
 from etl.intake import Intake, as_planned, refreshed
 from etl.model import BatchPlan
 from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_sources, take_stock
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.checkpoint.folder import Checkpoint
+    from etl.flow import Flow
     from etl.model import Offset, PlannedInput, ReadLimit
     from etl.pipeline import Pipeline
     from etl.resumption import Standing
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from etl.sources.contract import Source
 
 T = TypeVar("T")
+_LOOKS = 4
 
 
 class WithheldError(EtlError):
@@ -106,10 +109,34 @@ def look(pipeline: Pipeline, seam: Seam) -> Sight:
         refuse_lost_checkpoint(pipeline.flow)
         return Sight(pipeline)
     refuse_unfinished(checkpoint, pipeline.name)
-    bind_sinks(checkpoint, pipeline.flow)
-    standing = take_stock(checkpoint, pipeline.flow, mend=False)
+    standing = stock_of(checkpoint, pipeline.flow)
     restore_sources(checkpoint, pipeline.flow, standing)
     return Sight(pipeline, checkpoint, standing, checkpoint.replaces is not None and standing.committed < 0)
+
+
+def stock_of(checkpoint: Checkpoint, flow: Flow) -> Standing:
+    """Return where a pipeline stands that another process may be running, and bind its sinks. Raises as ``take_stock``.
+
+    Records and tables are not looked at in one moment: where they disagree and a batch went on in between, once more.
+    """
+    for _ in range(_LOOKS):
+        before = moment_of(checkpoint)
+        bind_sinks(checkpoint, flow)
+        try:
+            return take_stock(checkpoint, flow, mend=False)
+        except (CheckpointError, TableStateError):
+            if moment_of(checkpoint) == before:
+                raise
+    bind_sinks(checkpoint, flow)
+    return take_stock(checkpoint, flow, mend=False)
+
+
+def moment_of(checkpoint: Checkpoint) -> tuple[object, ...]:
+    """Return what changes with every batch that is planned, decided or committed: the newest record of each log."""
+    logs = (checkpoint.commits.log, checkpoint.manifests.log, checkpoint.plans.log)
+    with suppress(CheckpointError):  # a gap, which who reads the logs tells
+        return tuple(max(log.revisions().items(), default=(-1, 0)) for log in logs)
+    return ()
 
 
 def upcoming(sight: Sight, limits: Mapping[str, ReadLimit]) -> dict[str, PlannedInput]:
