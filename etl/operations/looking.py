@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.checkpoint.folder import find_checkpoint
@@ -13,6 +13,7 @@ from etl.checkpoint.rewinding import refuse_unfinished
 from etl.errors import CheckpointError, EtlError, SourceChangedError, StorageError, TableStateError
 from etl.intake import Intake, as_planned, refreshed
 from etl.model import BatchPlan
+from etl.operations.unreached import with_reached
 from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_sources, take_stock
 from etl.seam import Seam
 from etl.widening import carried_on
@@ -53,12 +54,14 @@ class Sight:
     """A pipeline and where it stands; ``checkpoint`` and ``standing`` are None before the first run.
 
     ``is_replacing``: the next batch is the first of a full refresh, which takes the place of all that the table holds.
+    ``notes`` tell of servers that do not answer.
     """
 
     pipeline: Pipeline
     checkpoint: Checkpoint | None = None
     standing: Standing | None = None
     is_replacing: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def is_unfinished(self) -> bool:
@@ -101,17 +104,24 @@ class Sight:
 
 
 def look(pipeline: Pipeline, seam: Seam) -> Sight:
-    """Return where a pipeline stands, its sources ready to be asked. Raises CheckpointError, TableStateError."""
+    """Return where a pipeline stands, its sources ready to be asked. Raises CheckpointError, TableStateError.
+
+    A server that does not answer is taken to hold what the checkpoint says, and told in ``notes``.
+    """
     checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
         for role, sink in pipeline.flow.sinks.items():
             sink.bind("", claim_of(pipeline.flow, role))
-        refuse_lost_checkpoint(pipeline.flow)
-        return Sight(pipeline)
+        flow, notes = with_reached(pipeline.flow)
+        refuse_lost_checkpoint(flow)
+        return Sight(replace(pipeline, flow=flow), notes=notes)
     refuse_unfinished(checkpoint, pipeline.name)
-    standing = stock_of(checkpoint, pipeline.flow)
-    restore_sources(checkpoint, pipeline.flow, standing)
-    return Sight(pipeline, checkpoint, standing, checkpoint.replaces is not None and standing.committed < 0)
+    bind_sinks(checkpoint, pipeline.flow)
+    flow, notes = with_reached(pipeline.flow)
+    standing = stock_of(checkpoint, flow)
+    restore_sources(checkpoint, flow, standing)
+    is_replacing = checkpoint.replaces is not None and standing.committed < 0
+    return Sight(replace(pipeline, flow=flow), checkpoint, standing, is_replacing, notes)
 
 
 def stock_of(checkpoint: Checkpoint, flow: Flow) -> Standing:
