@@ -19,6 +19,8 @@ _TABLE = re.compile(rf"({_WORD})\.({_WORD})")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 
 CHECKPOINTS = "_checkpoints"
+PLAIN_RECORDS = "_commits"
+"""The folder of a plain Parquet table in which its batches are recorded."""
 DEFAULT_LIMIT = ReadLimit(max_files=1000, max_bytes=256_000_000)
 DEFAULT_MEMORY_BYTES = 2_000_000_000
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from etl.chains import clock_rules, state_names
 from etl.checkpoint.commit_log import states_of
-from etl.checkpoint.recovery import Found, Step, next_step, refresh_command
+from etl.checkpoint.recovery import Found, Step, next_step, refresh_command, remake_advice
 from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
 from etl.sources.again import is_chosen
@@ -80,7 +80,7 @@ def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
     manifests = _sound(checkpoint.manifests.log, committed, mend=mend)
     plans = _sound(checkpoint.plans.log, max([committed, *manifests]), mend=mend)
     planned = max(plans, default=-1)
-    _refuse_unplanned(checkpoint, max(manifests, default=-1), planned)
+    _refuse_unplanned(checkpoint, flow.name, max(manifests, default=-1), planned)
     if committed >= 0:
         entry = checkpoint.commits.read(committed)
         table = _table_batch(flow, entry)
@@ -150,13 +150,13 @@ def _refuse_side(flow: Flow, sink: Sink, side: SideState | None, batch: int | No
     )
 
 
-def _refuse_unplanned(checkpoint: Checkpoint, staged: int, planned: int) -> None:
+def _refuse_unplanned(checkpoint: Checkpoint, pipeline: str, staged: int, planned: int) -> None:
     """Refuse a manifest without its plan: the batch would be planned anew and take over another plan's files."""
     if staged > planned:
         raise CheckpointError(
             f"the newest manifest is of batch {staged}, the newest plan of batch {planned}",
             where=checkpoint.url,
-            hint="records were removed or copied; restore the checkpoint folder from a backup",
+            hint=remake_advice(pipeline),
         )
 
 

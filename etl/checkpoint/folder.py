@@ -105,13 +105,23 @@ def find_checkpoint(folder: Storage, seam: Seam, generation: int = 1) -> Checkpo
             raise CheckpointError(
                 f"{name} is missing, but there are plans",
                 where=folder.url,
-                hint=f"restore {name} from a backup; without it the table's batches cannot be told apart",
+                hint=_remake_advice(folder, generation),
             ) from None
         return None
     replaces = tuple(record.body["replaces"]) if "replaces" in record.body else None
     found = Checkpoint(folder, record.pipeline, seam, generation, replaces)
     found.rewind = record.body.get("rewind")
     return found
+
+
+def _remake_advice(folder: Storage, generation: int) -> str:
+    """Return what to do about records without their identity; a checkpoint's folder has the name of its pipeline."""
+    pipeline = folder.url.rstrip("/").rsplit("/", 1)[-1]
+    away = "" if generation == 1 else f"move {folder.url} away and "
+    return (
+        f"restore {identity_name(generation)} from a copy, or {away}make the checkpoint again from the tables: "
+        f"etl checkpoint rebuild {pipeline}"
+    )
 
 
 def open_checkpoint(folder: Storage, name: str, seam: Seam, generation: int = 1) -> Checkpoint:

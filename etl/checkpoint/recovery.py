@@ -37,6 +37,14 @@ def refresh_command(pipeline: str) -> str:
     return f"etl run {pipeline} --full-refresh"
 
 
+def remake_advice(pipeline: str) -> str:
+    """Return what to do about a checkpoint of which records were lost."""
+    return (
+        "records were removed or copied; restore the checkpoint folder from a copy, or move it away and make it again "
+        f"from the tables: etl checkpoint rebuild {pipeline}"
+    )
+
+
 def next_step(found: Found, *, pipeline: str, table: str) -> Step:
     """Return what to do about ``found``. ``pipeline`` and ``table`` name what it is about, for people.
 
@@ -44,7 +52,7 @@ def next_step(found: Found, *, pipeline: str, table: str) -> Step:
     ``table_behind``) where checkpoint and table disagree. *Source*: the recovery table in ``docs/protocol.md``.
     """
     where = f"{pipeline}: {table}"
-    _refuse_contradiction(found, where, refresh_command(pipeline))
+    _refuse_contradiction(found, where, pipeline)
     if found.planned == found.committed:
         return Step.PLAN
     if found.table == found.planned:
@@ -52,7 +60,7 @@ def next_step(found: Found, *, pipeline: str, table: str) -> Step:
             raise CheckpointError(
                 f"the table holds batch {found.planned}, but its manifest is lost",
                 where=where,
-                hint="restore the checkpoint folder from a backup",
+                hint=remake_advice(pipeline),
             )
         return Step.RECORD
     if not found.is_staged:
@@ -60,19 +68,21 @@ def next_step(found: Found, *, pipeline: str, table: str) -> Step:
     return Step.COMMIT if found.is_whole else Step.RESTAGE
 
 
-def _refuse_contradiction(found: Found, where: str, refresh: str) -> None:
+def _refuse_contradiction(found: Found, where: str, pipeline: str) -> None:
+    refresh = refresh_command(pipeline)
     if found.planned - found.committed not in (0, 1):
         raise CheckpointError(
             f"the newest plan is of batch {found.planned}, the newest commit entry of batch {found.committed}",
             where=where,
-            hint="records were removed or copied; restore the checkpoint folder from a backup",
+            hint=remake_advice(pipeline),
         )
     if found.table > found.planned:
         raise TableStateError(
             "table_ahead",
             f"the table holds batch {found.table} of this pipeline, the checkpoint knows {_count(found.planned)}",
             where=where,
-            hint=f"restore the newer checkpoint folder, or build the table anew: {refresh}",
+            hint="restore the newer checkpoint folder, or move this one away and make it again from the tables: "
+            f"etl checkpoint rebuild {pipeline}, or build the table anew: {refresh}",
         )
     if found.table < found.committed:
         raise TableStateError(

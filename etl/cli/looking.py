@@ -75,7 +75,7 @@ def _definition_lines(batch: NextBatch) -> list[tuple[str, str]]:
         lines += [("state" if index == 0 else "", escaped(_outlook(each))) for index, each in enumerate(batch.state)]
     if batch.trouble is not None:
         lines.append(("would fail", escaped(str(batch.trouble), keep="\n")))
-    return lines
+    return [*lines, *(("note", escaped(note)) for note in batch.notes)]
 
 
 def _outlook(outlook: Outlook) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.checkpoint.rewinding import refuse_unfinished
-from etl.errors import EtlError, SourceChangedError, StorageError
+from etl.errors import CheckpointError, EtlError, SourceChangedError, StorageError, TableStateError
 from etl.intake import Intake, as_planned, refreshed
 from etl.model import BatchPlan
+from etl.operations.unreached import with_reached
 from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_sources, take_stock
 from etl.seam import Seam
 from etl.widening import carried_on
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from etl.checkpoint.folder import Checkpoint
+    from etl.flow import Flow
     from etl.model import Offset, PlannedInput, ReadLimit
     from etl.pipeline import Pipeline
     from etl.resumption import Standing
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from etl.sources.contract import Source
 
 T = TypeVar("T")
+_LOOKS = 4
 
 
 class WithheldError(EtlError):
@@ -50,12 +54,14 @@ class Sight:
     """A pipeline and where it stands; ``checkpoint`` and ``standing`` are None before the first run.
 
     ``is_replacing``: the next batch is the first of a full refresh, which takes the place of all that the table holds.
+    ``notes`` tell of servers that do not answer.
     """
 
     pipeline: Pipeline
     checkpoint: Checkpoint | None = None
     standing: Standing | None = None
     is_replacing: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def is_unfinished(self) -> bool:
@@ -98,18 +104,49 @@ class Sight:
 
 
 def look(pipeline: Pipeline, seam: Seam) -> Sight:
-    """Return where a pipeline stands, its sources ready to be asked. Raises CheckpointError, TableStateError."""
+    """Return where a pipeline stands, its sources ready to be asked. Raises CheckpointError, TableStateError.
+
+    A server that does not answer is taken to hold what the checkpoint says, and told in ``notes``.
+    """
     checkpoint = find_checkpoint(pipeline.checkpoint, seam, pipeline.generation)
     if checkpoint is None:
         for role, sink in pipeline.flow.sinks.items():
             sink.bind("", claim_of(pipeline.flow, role))
-        refuse_lost_checkpoint(pipeline.flow)
-        return Sight(pipeline)
+        flow, notes = with_reached(pipeline.flow)
+        refuse_lost_checkpoint(flow)
+        return Sight(replace(pipeline, flow=flow), notes=notes)
     refuse_unfinished(checkpoint, pipeline.name)
     bind_sinks(checkpoint, pipeline.flow)
-    standing = take_stock(checkpoint, pipeline.flow, mend=False)
-    restore_sources(checkpoint, pipeline.flow, standing)
-    return Sight(pipeline, checkpoint, standing, checkpoint.replaces is not None and standing.committed < 0)
+    flow, notes = with_reached(pipeline.flow)
+    standing = stock_of(checkpoint, flow)
+    restore_sources(checkpoint, flow, standing)
+    is_replacing = checkpoint.replaces is not None and standing.committed < 0
+    return Sight(replace(pipeline, flow=flow), checkpoint, standing, is_replacing, notes)
+
+
+def stock_of(checkpoint: Checkpoint, flow: Flow) -> Standing:
+    """Return where a pipeline stands that another process may be running, and bind its sinks. Raises as ``take_stock``.
+
+    Records and tables are not looked at in one moment: where they disagree and a batch went on in between, once more.
+    """
+    for _ in range(_LOOKS):
+        before = moment_of(checkpoint)
+        bind_sinks(checkpoint, flow)
+        try:
+            return take_stock(checkpoint, flow, mend=False)
+        except (CheckpointError, TableStateError):
+            if moment_of(checkpoint) == before:
+                raise
+    bind_sinks(checkpoint, flow)
+    return take_stock(checkpoint, flow, mend=False)
+
+
+def moment_of(checkpoint: Checkpoint) -> tuple[object, ...]:
+    """Return what changes with every batch that is planned, decided or committed: the newest record of each log."""
+    logs = (checkpoint.commits.log, checkpoint.manifests.log, checkpoint.plans.log)
+    with suppress(CheckpointError):  # a gap, which who reads the logs tells
+        return tuple(max(log.revisions().items(), default=(-1, 0)) for log in logs)
+    return ()
 
 
 def upcoming(sight: Sight, limits: Mapping[str, ReadLimit]) -> dict[str, PlannedInput]:

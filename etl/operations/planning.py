@@ -37,6 +37,7 @@ class NextBatch:
     ``definition`` says how the pipeline differs from the one of the newest plan. ``trouble`` is why the batch would
     fail, as far as that shows before a row is transformed. ``is_replacing``: it takes the place of all that the table
     holds. ``state`` is what becomes of what its transforms remember. ``further`` are the sinks beside the table.
+    ``notes`` tell of servers that do not answer: what a run does depends on what they hold.
     """
 
     pipeline: str
@@ -52,6 +53,7 @@ class NextBatch:
     is_replacing: bool = False
     state: tuple[Outlook, ...] = ()
     further: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def plan_next(pipeline: Pipeline, seam: Seam) -> NextBatch:
@@ -92,6 +94,7 @@ def batch_in_sight(sight: Sight) -> NextBatch:
         is_replacing=sight.is_replacing,
         state=state,
         further=tuple(outlet.sink.table for outlet in pipeline.flow.further),
+        notes=sight.notes,
     )
 
 
@@ -130,8 +133,10 @@ def _schema_changes(
     unknown = {name for name, survey in found.items() if not is_known(survey)} - {flow.source_name}
     rows = check_flow(without(flow, unknown), {name: survey.schema for name, survey in found.items()})
     is_new = sight.is_replacing or flow.sink.table_id() is None
-    table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
     sources = intake.changes(found)
+    if not is_new and getattr(flow.sink, "past", None) is None:
+        return sources, ()  # a receiver does not tell which columns it has
+    table: Schema = {} if is_new else flow.sink.prepare(pl.Schema({}))
     may_widen = any(change.before is not None for change in sources)
     return sources, schema_changes(table, flow.outlets[-1].prepare(rows, may_widen=may_widen))
 

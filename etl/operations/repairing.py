@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from etl.checkpoint.commit_log import commit_info
+from etl.checkpoint.commit_log import commit_info, states_of
 from etl.checkpoint.folder import choose_lease, find_checkpoint, held
 from etl.checkpoint.table_records import TableRecords
 from etl.errors import ConfigError, EtlError, TableStateError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from etl.pipeline import Pipeline
     from etl.seam import Seam
     from etl.sinks.contract import Sink
-    from etl.sinks.past import Past, Torn
+    from etl.sinks.past import Past, Renewable, Torn
 
 
 @dataclass(slots=True)
@@ -116,11 +116,10 @@ class _Repair:
         """Tell whether one of our batches made a torn version: an entry names it, or a batch waits to be committed."""
         if torn.is_ours is not None:
             return torn.is_ours
-        commits, manifests = (log.log.revisions() for log in (self.checkpoint.commits, self.checkpoint.manifests))
-        newest = max(commits, default=-1)
-        if newest >= 0 and self.checkpoint.commits.read(newest).result.tables.get(table) == torn.version:
+        if any(version == torn.version for _, version in self._told(table)):
             return True
-        is_waiting = max(manifests, default=-1) > newest
+        commits, manifests = (log.log.revisions() for log in (self.checkpoint.commits, self.checkpoint.manifests))
+        is_waiting = max(manifests, default=-1) > max(commits, default=-1)
         return is_waiting and (not torn.content or self.checkpoint.identity.encode() in torn.content)
 
     def _told(self, table: str) -> list[tuple[int, int]]:
@@ -143,8 +142,8 @@ class _Repair:
             plan = plans.read(batch, plans.log.revisions()[batch])
             info = commit_info(self.pipeline.name, self.checkpoint.identity, plan, manifest)
             info |= TableRecords(self.checkpoint).told(plan, manifest)
-            commit_as = getattr(sink, "commit_as", None)  # of a sink whose versions do not follow from its log
-            sink.commit(manifest, info) if commit_as is None else commit_as(manifest, info, version)
+            state = states_of(self.checkpoint.commits.read(batch), self.pipeline.sink.table).get(role)
+            cast("Renewable", sink).commit_as(manifest, info, version, "" if state is None else state.table_id)
         return f"{sink.table}: batch {batch} is committed again, as version {version} ({role})"
 
     def _manifest(self, batch: int) -> Manifest:

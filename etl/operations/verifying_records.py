@@ -11,6 +11,7 @@ from etl.balance import check_balance
 from etl.checkpoint.commit_log import entry_from_json
 from etl.checkpoint.manifest_log import manifest_from_json
 from etl.checkpoint.offset_log import plan_from_json
+from etl.operations.looking import moment_of
 from etl.operations.verified import Check
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Records:
     entries: dict[int, CommitEntry] = field(default_factory=dict)
     epochs: dict[int, int] = field(default_factory=dict)
     revisions: dict[int, int] = field(default_factory=dict)
+    moment: tuple[object, ...] = ()
 
     @property
     def planned(self) -> int:
@@ -48,6 +50,11 @@ class Records:
         return max(self.entries, default=-1)
 
     @property
+    def went_on(self) -> bool:
+        """Whether a batch was planned, decided or committed since the records were read."""
+        return moment_of(self.checkpoint) != self.moment
+
+    @property
     def identities(self) -> tuple[str, ...]:
         """The names under which tables may know batches of these records: ours, and those that went before."""
         return (self.checkpoint.identity, *(self.checkpoint.replaces or ()))
@@ -55,7 +62,7 @@ class Records:
 
 def read_records(checkpoint: Checkpoint, repair: str) -> tuple[Records, list[Check]]:
     """Return the records and what was found about them. Commit entries first: what is added meanwhile is newer."""
-    records = Records(checkpoint)
+    records = Records(checkpoint, moment=moment_of(checkpoint))
     plans = Check("plans", "contiguous, each begins where the last ended, one open at most", repair)
     manifests = Check("manifests", "one decides each batch, with the counts of its commit entry", repair)
     balance = Check("balance", "the rows of every batch and of every file add up", repair)

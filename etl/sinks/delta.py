@@ -61,6 +61,7 @@ class DeltaSink:
         self._mode = mode_of(options, site, self._log)
         self.memory = None if self._mode is None else self._mode.memory
         self._is_idle = False
+        self._former_id = ""
         self.table = site.table
 
     def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
@@ -258,6 +259,12 @@ class DeltaSink:
             if after is not None:
                 return after.version
 
+    def commit_as(self, manifest: Manifest, info: dict[str, Json], version: int, table_id: str) -> int:
+        """Commit a batch whose version was lost; a table that lost its first one too keeps its identity."""
+        del version  # follows from the log
+        self._former_id = table_id
+        return self.commit(manifest, info)
+
     def _actions(self, head: Head | None, manifest: Manifest, info: dict[str, Json]) -> list[Action]:
         """Return the actions of a batch's version."""
         if head is not None:
@@ -265,7 +272,7 @@ class DeltaSink:
         now_ms = int(self._site.seam.now().timestamp() * 1000)
         identity = Identity(
             self._log.app_id,
-            str(UUID(self._site.seam.new_id())),
+            self._former_id or str(UUID(self._site.seam.new_id())),
             tuple(self._options.partition_by),
             self._log.claim,
             (self._replaces or ()) if head is None or self._is_replaced(head) else (),

@@ -14,6 +14,8 @@ from etl.sinks.receiver import Delivery, Receiver
 from etl.sinks.sequences import refuse_sequence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from etl.balance import Tally
@@ -66,6 +68,11 @@ class KeyValueSink(Receiver):
         self._options = options
         self._store = _store(options, site)
         self._held: int | None = None
+
+    def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
+        """Take the names under which batches are remembered, and ask the server anew."""
+        super().bind(app_id, pipeline, replaces)
+        self._held = None
 
     def refuse(self, rows: pl.Schema) -> None:
         """Refuse rows without the key, or with columns that the server cannot keep. Raises ConfigError."""

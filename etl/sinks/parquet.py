@@ -206,10 +206,14 @@ class ParquetSink:
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Give the files their names, then write the record; return its version. *Repeat*: that of the first time."""
-        return self.commit_as(manifest, info, None)
+        return self._commit(manifest, info, None)
 
-    def commit_as(self, manifest: Manifest, info: dict[str, Json], version: int | None) -> int:
-        """Commit as that version which a batch had before its record was lost, None for the next one."""
+    def commit_as(self, manifest: Manifest, info: dict[str, Json], version: int, table_id: str) -> int:
+        """Commit as that version which a batch had before its record was lost."""
+        del table_id  # has a file of its own
+        return self._commit(manifest, info, version)
+
+    def _commit(self, manifest: Manifest, info: dict[str, Json], version: int | None) -> int:
         standing = self._commits.standing()
         done = {} if standing is None else {each.batch_id: each for each in standing.of(self._app_id)}
         if manifest.batch_id in done:

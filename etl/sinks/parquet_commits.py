@@ -16,6 +16,7 @@ from etl.checkpoint.manifest_log import manifest_from_json, manifest_to_json
 from etl.checkpoint.record import Record, TornRecordError, decode_record, encode_record
 from etl.delta_types import from_delta_fields, merge_fields, to_delta_fields
 from etl.errors import CheckpointError, RecordExistsError, SinkError, TableStateError
+from etl.project import PLAIN_RECORDS
 from etl.sinks.delta_actions import SUPERSEDED
 from etl.storage import put_if_absent
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from etl.seam import Seam
     from etl.storage import Storage
 
-FOLDER = "_commits"
+FOLDER = PLAIN_RECORDS
 _IDENTITY = f"{FOLDER}/table.json"
 _KIND = "parquet.commit"
 _ENDING = ".json"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from etl.model import Json, StagedFile
+    from etl.model import Json, Manifest, StagedFile
     from etl.storage import Storage
 
 
@@ -132,3 +132,13 @@ class Past(Protocol):
 
     def moving(self, table: str, ours: tuple[str, ...]) -> TableMoving:
         """Return the way back; ``ours`` are the app ids whose versions are undone, the newest first."""
+
+
+class Renewable(Protocol):
+    """A sink whose table has a past: a batch that it lost at its end can be committed again."""
+
+    def commit_as(self, manifest: Manifest, info: dict[str, Json], version: int, table_id: str) -> int:
+        """Commit a batch as the version that it had, in the table that ``table_id`` was the identity of.
+
+        *Repeat*: safe. Returns the version.
+        """

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from etl.delta_types import from_delta_fields
 from etl.errors import SinkError, SourceError
 from etl.model import CHANGE, SOURCE_ROW, SYSTEM_COLUMNS, Schema
+from etl.project import PLAIN_RECORDS
 from etl.sources.delta_commits import DeltaCommits
 from etl.sources.delta_units import ADD, TableFile
 from etl.storage import Storage
@@ -65,6 +66,7 @@ class Upstream:
         try:
             table = DeltaTable(self.storage.url, version=version, storage_options=self._options or None)
         except TableNotFoundError:
+            self._refuse_plain()
             return None
         except (DeltaError, OSError, ValueError) as exc:
             if version is not None:
@@ -74,6 +76,16 @@ class Upstream:
         self._refuse_features(table)
         fields = json.loads(table.schema().to_json())["fields"]
         return Look(str(metadata.id), table.version(), self._schema(fields), tuple(metadata.partition_columns), table)
+
+    def _refuse_plain(self) -> None:
+        """Refuse to wait for a log where there is a plain Parquet table of ours. Raises SourceError."""
+        if self.storage.list(PLAIN_RECORDS) and not self.storage.list("_delta_log"):
+            raise SourceError(
+                "is a plain Parquet table, which has no log to follow",
+                where=self.name,
+                hint="let its pipeline write `type: delta`, or read its files: {type: files, "
+                f"path: '{self.storage.url}/**/*.parquet', hive_partitions: true}}",
+            )
 
     def _schema(self, fields: list[dict[str, Any]]) -> Schema:
         try:

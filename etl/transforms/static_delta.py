@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from etl.errors import MissingTableError, PinChangedError, TransformError
-from etl.project import scheme_of
-from etl.storage import object_store_options
+from etl.errors import ConfigError, MissingTableError, PinChangedError, TransformError
+from etl.project import PLAIN_RECORDS, scheme_of
+from etl.storage import object_store_options, open_filesystem
 from etl.transforms.static_table import TablePlace
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class StaticDelta:
         try:
             return DeltaTable(self._url, version=version, storage_options=self._options)
         except TableNotFoundError as exc:
+            self._refuse_plain()
             raise MissingTableError(
                 self._url,
                 f"there is no table {self._name}",
@@ -76,6 +77,19 @@ class StaticDelta:
                 raise
             message = f"{self._name} cannot be read: {exc}"
             raise TransformError(message, where=self._place.where, hint="look at the table's files") from exc
+
+    def _refuse_plain(self) -> None:
+        """Refuse a plain Parquet table of ours, which has no version to read. Raises ConfigError."""
+        files, root = open_filesystem(
+            self._url if "://" in self._url else f"file://{self._url}", self._place.project.options_for(self._url)
+        )
+        if files.exists(f"{root}/{PLAIN_RECORDS}"):
+            raise ConfigError(
+                f"{self._name} is a plain Parquet table, which has no versions to join",
+                where=self._place.where,
+                hint=f"let its pipeline write `type: delta`, or join its files: `path: {self._url}` in place of "
+                "`table`; columns that stand in the names of folders are not in them",
+            )
 
     def _rows(self, table: DeltaTable) -> pl.LazyFrame:
         import polars as pl

@@ -29,7 +29,7 @@ def test_manifest_without_its_plan_is_refused(tmp_path: Path) -> None:
         CheckpointError, match="the newest manifest is of batch 2, the newest plan of batch 1"
     ) as caught:
         run(memory_rows(tmp_path, Seam()), Seam(), Silent())
-    assert "backup" in caught.value.hint
+    assert "etl checkpoint rebuild test" in caught.value.hint
     assert len(table_rows(tmp_path / "table")) == 4
 
 

@@ -73,12 +73,26 @@ def test_first_opening_that_failed_anywhere_leaves_one_identity_to_the_next(tmp_
 
 
 def test_plans_without_their_identity_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "offsets").mkdir()
-    (tmp_path / "offsets" / "0000000000.json").write_text("{}")
+    folder = tmp_path / "orders"
+    (folder / "offsets").mkdir(parents=True)
+    (folder / "offsets" / "0000000000.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"pipeline\.json is missing, but there are plans") as caught:
-        open_checkpoint(LocalStorage(tmp_path, Seam()), "orders", Seam())
-    assert "restore pipeline.json from a backup" in caught.value.hint
-    assert not (tmp_path / "pipeline.json").exists()
+        open_checkpoint(LocalStorage(folder, Seam()), "orders", Seam())
+    assert caught.value.hint == (
+        "restore pipeline.json from a copy, or make the checkpoint again from the tables: etl checkpoint rebuild orders"
+    )
+    assert not (folder / "pipeline.json").exists()
+
+
+def test_a_generation_without_its_identity_is_refused_with_what_makes_it_again(tmp_path: Path) -> None:
+    folder = tmp_path / "orders"
+    (folder / "generation-0002").mkdir(parents=True)
+    with pytest.raises(CheckpointError, match=r"pipeline\.2\.json is missing") as caught:
+        open_checkpoint(LocalStorage(folder, Seam()), "orders", Seam(), 2)
+    assert caught.value.hint == (
+        f"restore pipeline.2.json from a copy, or move {folder} away and make the checkpoint again from the tables: "
+        "etl checkpoint rebuild orders"
+    )
 
 
 def test_leftovers_that_are_no_plans_do_not_hinder_a_first_opening(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_start_refuses_when_checkpoint_and_table_disagree(kind: str, found: Fo
 def test_a_start_refuses_when_the_logs_contradict_one_another(found: Found, message: str) -> None:
     with pytest.raises(CheckpointError, match=message) as caught:
         next_step(found, pipeline="orders", table="silver.orders")
-    assert "backup" in caught.value.hint
+    assert "etl checkpoint rebuild orders" in caught.value.hint
 
 
 def test_no_situation_is_answered_by_a_step_that_loses_or_doubles_a_batch() -> None:

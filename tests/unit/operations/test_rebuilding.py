@@ -106,6 +106,26 @@ def test_a_run_goes_on_as_if_nothing_had_been_lost(
     assert failed(proven(home, is_deep=True)) == {}
 
 
+@pytest.mark.parametrize("also", [(), ("manifests",), ("commits",), ("offsets", "commits"), ("manifests", "schemas")])
+def test_a_checkpoint_without_its_identity_and_other_records_is_made_whole(
+    home: Workspace, run_all: Any, also: tuple[str, ...]
+) -> None:
+    run_all(home)
+    before = rows(home)
+    (records(home) / "pipeline.json").unlink()
+    for name in also:
+        shutil.rmtree(records(home) / name)
+    (refused,) = run_all(Workspace(home.folder))
+    assert "etl checkpoint rebuild orders" in str(refused.error)
+
+    rebuilt(home)
+
+    (outcome,) = run_all(Workspace(home.folder))
+    assert (outcome.error, outcome.results) == (None, ())
+    assert rows(home) == before
+    assert failed(proven(home, is_deep=True)) == {}
+
+
 def test_batches_that_changed_no_table_are_kept_by_the_next_that_does(
     home: Workspace, run_all: Any, put_orders: Any
 ) -> None:

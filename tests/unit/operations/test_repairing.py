@@ -85,6 +85,22 @@ def test_several_commits_that_the_table_lost_are_made_again_in_order(
     assert failed(proven(home, is_deep=True)) == {}
 
 
+@pytest.mark.parametrize("left", [None, b"", b'{"commitInfo":{"times'], ids=["lost", "empty", "torn"])
+def test_a_table_that_lost_all_versions_is_made_again_under_its_identity(
+    home: Workspace, run_all: Any, left: bytes | None
+) -> None:
+    run_all(home)
+    before, identity = rows(home), DeltaTable(table(home)).metadata().id
+    log_entry(home, 1).unlink()
+    log_entry(home, 0).unlink()
+    if left is not None:
+        log_entry(home, 0).write_bytes(left)
+
+    assert mended(home).mended[-2:] == [AGAIN.replace("1", "0"), AGAIN]
+    assert (rows(home), DeltaTable(table(home)).metadata().id) == (before, identity)
+    assert failed(proven(home, is_deep=True)) == {}
+
+
 def test_a_torn_commit_of_a_batch_under_way_is_set_aside_and_the_run_goes_on(home: Workspace, run_all: Any) -> None:
     list(run_pipelines(home, None, Running(crash_at("commit.put.write", "full"), Silent())))
     log_entry(home, 0).write_bytes(b"")
