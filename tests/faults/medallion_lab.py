@@ -95,7 +95,7 @@ def arrive(folder: Path, number: int) -> None:
 def tidy(folder: Path, table: str) -> None:
     """Compact a table by another engine."""
     path = folder / "lake" / table
-    if (path / "_delta_log").exists():
+    if any((path / "_delta_log").glob("*.json")):
         DeltaTable(path).optimize.compact()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -69,6 +70,14 @@ class Interleaved(Workspace):
         return self.asked[0].left <= 0
 
 
+class Restless(Interleaved):
+    """A project in which it happens whenever the sink is looked for."""
+
+    def wired(self, name: str, seam: Seam) -> Pipeline:
+        self.asked.clear()
+        return super().wired(name, seam)
+
+
 @pytest.fixture
 def another(home: Workspace, put_orders: Any) -> Callable[[], None]:
     """Return a function that brings a batch in which a row is new and one is known already."""
@@ -128,6 +137,22 @@ def test_a_look_at_a_pipeline_whose_batch_is_committed_meanwhile_sees_it(
     assert project.has_happened
     assert sight.standing is not None
     assert sight.standing.committed == 2
+
+
+def test_a_pipeline_that_goes_on_by_two_batches_at_every_look_has_no_faults(home: Workspace, put_orders: Any) -> None:
+    define(home, BESIDE)
+    run("orders", home.folder)
+    numbers = count(10)
+
+    def take() -> None:
+        for number in (next(numbers), next(numbers)):
+            put_orders(str(number), [{"order_id": number, "amount": 1.0}])
+        run("orders", home.folder)
+
+    project = Restless(home, take, at=1, is_beside=True)
+
+    assert failed(verify(project, "orders", Onlooker())) == {}
+    assert next(numbers) >= 12
 
 
 def test_a_row_that_is_gone_is_told_all_the_same(home: Workspace, another: Callable[[], None]) -> None:
