@@ -13,13 +13,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from etl.errors import CheckpointError, ConfigError, EtlError, LeaseHeldError
 from etl.model import BatchResult
 from etl.operations.handing_over import HANDED, handed_over
 
 if TYPE_CHECKING:
+    from io import TextIOWrapper
+
     from etl.service.edition import Definition, Edition
 
 TIED = "ETL_TIED_TO_STDIN"
@@ -144,9 +146,9 @@ def _started(definition: Definition) -> subprocess.Popen[str]:
     )
     if child.stdin is not None:
         with contextlib.suppress(OSError):  # it is gone already: its exit code tells why
-            child.stdin.flush()
-            with open(child.stdin.fileno(), "wb", closefd=False) as pipe_in:
-                pipe_in.write(handed_over(workspace, definition.spec))
+            given = cast("TextIOWrapper", child.stdin).buffer
+            given.write(handed_over(workspace, definition.spec))
+            given.flush()
     return child
 
 
