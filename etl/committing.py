@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from etl.checkpoint.commit_log import CommitEntry, SideState, commit_info
+from etl.binding import is_beside
+from etl.checkpoint.commit_log import BESIDE, CommitEntry, SideState, commit_info
 from etl.checkpoint.schema_log import SchemaVersion
 from etl.checkpoint.table_records import TableRecords
+from etl.flow import MAIN_ROLE
 from etl.model import BatchPlan, BatchResult, Manifest, Schema, change_to_json
 from etl.sinks.quarantine import ROLE
 
@@ -46,19 +48,23 @@ class Publication:
         epochs.check()
         self._record_schemas(plan, manifest)
         info = commit_info(self._pipeline.name, self._checkpoint.identity, plan, manifest)
-        if manifest.tables:
-            info |= self._kept.told(plan, manifest)
+        seen = info | (self._kept.told(plan, manifest) if manifest.tables else {})
         for role, sink in self._flow.sinks.items():
             if role in manifest.tables:
-                self.versions[role] = sink.commit(manifest, info)
+                version = sink.commit(manifest, info if self._goes_beside(role, manifest) else seen)
+                self.versions[BESIDE if self._goes_beside(role, manifest) else role] = version
         watch.lap("commit")
         entry = self._entry(plan, manifest, watch)
         epochs.check()
         self._checkpoint.commits.add(entry, epoch=epochs.current)
-        self._kept.settle(plan, manifest, is_seen=bool(self.versions))
+        self._kept.settle(plan, manifest, is_seen=bool(self.versions.keys() - {BESIDE}))
         self.sides = dict(entry.sides)
         self.versions = {}
         return entry.result
+
+    def _goes_beside(self, role: str, manifest: Manifest) -> bool:
+        """Tell whether a batch goes beside a table, where nobody sees it yet."""
+        return role == MAIN_ROLE and not manifest.ends_refresh and is_beside(self._flow.sink)
 
     def _record_schemas(self, plan: BatchPlan, manifest: Manifest) -> None:
         """Keep the reading schemas that a batch brings, before anybody sees its rows. *Repeat*: safe."""
@@ -71,12 +77,12 @@ class Publication:
             self.recorded[name] = schema
 
     def _entry(self, plan: BatchPlan, manifest: Manifest, watch: Stopwatch) -> CommitEntry:
-        sinks = self._flow.sinks
+        sinks = {**self._flow.sinks, BESIDE: self._flow.sink}
         result = BatchResult(
             pipeline=self._pipeline.name,
             batch_id=plan.batch_id,
             offsets={name: {"start": part.span.start, "end": part.span.end} for name, part in plan.inputs.items()},
-            tables={sinks[role].table: self.versions[role] for role in reversed(self.versions)},
+            tables={sinks[role].table: self.versions[role] for role in reversed(self.versions) if role != BESIDE},
             rows=manifest.rows,
             watermark=manifest.watermark,
             bytes_read=manifest.bytes_read,
@@ -90,13 +96,14 @@ class Publication:
             role: SideState(sinks[role].table_id() or "", plan.batch_id, version, self._open_rows(role, plan, manifest))
             for role, version in self.versions.items()
         }
+        before = {role: side for role, side in self.sides.items() if role != BESIDE or MAIN_ROLE not in sides}
         return CommitEntry(
             result,
             manifest.attempt,
             self._pipeline.sink.table_id() or "",
             self._seam.now().isoformat(),
             plan.definition,
-            self.sides | sides,
+            before | sides,
         )
 
     def _open_rows(self, role: str, plan: BatchPlan, manifest: Manifest) -> int | None:

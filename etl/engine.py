@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
+from etl.binding import bind_sinks, claim_of
 from etl.checkpoint.folder import choose_lease, find_checkpoint, held, open_checkpoint
 from etl.errors import CheckpointError, ConfigError, SinkError, StateError, StorageError, TableStateError
 from etl.maintenance import BUDGET_S, Upkeep, Upkept, never, work_off
 from etl.model import BatchResult, Bounds
-from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint
+from etl.resumption import refuse_lost_checkpoint
 from etl.rewinding import finish_rewind
 from etl.walk import Runner
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = Bounds()
 _NOTHING_TO_BEGIN_WITH = "full refresh: nothing to read yet; until then the table stays as it is"
+_UNDER_WAY = "full refresh under way: the table stays as it is until a run has read all that there is"
 _REFUSALS = (ConfigError, CheckpointError, TableStateError, StateError, SinkError)
 _AGAIN = "what was committed stays; mend the cause and run again"
 
@@ -186,15 +188,19 @@ def run(
 def take_available(tenure: Tenure, results: list[BatchResult], is_over: Callable[[], bool]) -> None:
     """Take batches until nothing is left or it is over, and add them to ``results``; the lease goes on being held.
 
-    Raises EtlError: then the tenure has to end.
+    A full refresh that has read all that there is ends, also where it is over. Raises EtlError: then the tenure has to
+    end.
     """
     while not is_over():
         tenure.renew()
         result = tenure.runner.run_batch() or tenure.runner.run_due()
         if result is None:
-            if tenure.runner.awaits_refresh:
-                tenure.note(_NOTHING_TO_BEGIN_WITH)
             break
         results.append(result)
+    ended = tenure.runner.end_refresh()
+    if ended is not None:
+        results.append(ended)
+    elif tenure.runner.awaits_refresh:
+        tenure.note(_UNDER_WAY if tenure.runner.next_id else _NOTHING_TO_BEGIN_WITH)
     if results:
         tenure.idle(BUDGET_S, is_over)

@@ -56,7 +56,8 @@ def follow(
                 waker.watch(_folders(tenure.pipeline))
                 vain = 0
             if vain < _QUIET_AFTER or vain % _QUIET_EVERY == 0 or not _may_wait(tenure.pipeline, waker):
-                if (tenure.runner.run_batch() or tenure.runner.run_due()) is not None:
+                runner = tenure.runner
+                if (runner.run_batch() or runner.run_due() or runner.end_refresh()) is not None:
                     done, vain = done + 1, 0
                     continue
                 tenure.idle()

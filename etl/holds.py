@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from etl.checkpoint.commit_log import BESIDE
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.generations import newest_generation
 from etl.checkpoint.rewinding import refuse_unfinished
@@ -19,6 +20,7 @@ from etl.sources.delta_units import Place
 from etl.storage import open_storage
 
 if TYPE_CHECKING:
+    from etl.checkpoint.commit_log import CommitEntry
     from etl.checkpoint.folder import Checkpoint
     from etl.model import BatchPlan, PlannedInput
     from etl.seam import Seam
@@ -79,11 +81,13 @@ def _add(found: _Found, name: str, checkpoint: Checkpoint) -> None:
     commits, manifests, plans = (
         log.log.revisions() for log in (checkpoint.commits, checkpoint.manifests, checkpoint.plans)
     )
-    committed = max(commits, default=-1)
+    committed = since = max(commits, default=-1)
     found.committed[checkpoint.identity[:_ID_LENGTH]] = committed
     if committed >= 0:
-        _refuse_behind(found, name, checkpoint, committed)
-    for batch_id in (each for each in manifests if each >= committed):
+        entry = checkpoint.commits.read(committed)
+        _refuse_behind(found, name, checkpoint, entry)
+        since = -1 if BESIDE in entry.sides else committed  # no version of the table has their files yet
+    for batch_id in (each for each in manifests if each >= since):
         manifest = checkpoint.manifests.read(batch_id, manifests[batch_id])
         found.paths |= {file.path for files in manifest.tables.values() for file in files}
     if plans:
@@ -92,14 +96,13 @@ def _add(found: _Found, name: str, checkpoint: Checkpoint) -> None:
         _add_plan(found, name, plan, is_open=newest > committed)
 
 
-def _refuse_behind(found: _Found, name: str, checkpoint: Checkpoint, committed: int) -> None:
+def _refuse_behind(found: _Found, name: str, checkpoint: Checkpoint, entry: CommitEntry) -> None:
     """Refuse a table that was set back: files that its batches would be committed from again must stay."""
-    entry = checkpoint.commits.read(committed)
     known = [(side.table_id, side.version) for side in entry.sides.values()]
     if any(table_id == found.table_id and version > found.version for table_id, version in known):
         raise TableStateError(
             "table_behind",
-            f"the table ends with version {found.version}, and batch {committed} of {name} made a later one",
+            f"the table ends with version {found.version}, batch {entry.result.batch_id} of {name} made a later one",
             where=checkpoint.url,
             hint=f"nothing was deleted; etl repair {name}",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from etl.errors import PinChangedError, SourceError
 from etl.intake import as_planned, can_do_without, is_known, known_at, refreshed
@@ -15,6 +15,7 @@ from etl.resolutions import is_refused, withdrawn
 from etl.resumption import newest_of
 from etl.schema_contract import Survey
 from etl.sources.again import chosen_files, is_chosen
+from etl.watermark import clocks_to_json, to_text
 from etl.widening import carried_on
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from etl.pipeline import Pipeline
     from etl.resumption import Standing
     from etl.sources.contract import Source
+    from etl.watermark import Watermarks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class Inlets:
     def __init__(self, pipeline: Pipeline, now: Callable[[], datetime]) -> None:
         self._flow: Flow = pipeline.flow
         self._now = now
+        self._definition = pipeline.definition
         self._limits = pipeline.limits
         self._limits_of = pipeline.limits_of
         self._sources: Mapping[str, Source] = pipeline.sources
@@ -68,9 +71,18 @@ class Inlets:
             else:
                 self._retired[name] = Place(standing.offset(name), known, newest)
 
-    def planned_schemas(self) -> dict[str, Any]:
-        """Return what a plan says of the schemas of all sources."""
-        return as_planned({name: place.known for name, place in (self._places | self._retired).items()})
+    def plan_of(self, batch_id: int, inputs: Mapping[str, PlannedInput], before: Watermarks) -> BatchPlan:
+        """Return the plan of a batch that begins now, with the watermarks ``before`` it."""
+        return BatchPlan(
+            batch_id=batch_id,
+            batch_at=self._now(),
+            inputs=inputs,
+            definition=self._definition,
+            watermark=to_text(before.at_us),
+            clocks=clocks_to_json(before.clocks),
+            **as_planned({name: place.known for name, place in (self._places | self._retired).items()}),
+            pins=pins_of(self._flow),
+        )
 
     def schemas(self) -> dict[str, Schema]:
         """Return the columns of each source, as far as they are known."""

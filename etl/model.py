@@ -91,7 +91,7 @@ class BatchPlan:
     "backfill", "rows": [], "files": how many, "backfill": its number, "upto": how many are done with it, "of": all,
     "by": what finds their rows, "file" or "key"}``. ``watermark`` is the pipeline's before the batch,
     ``clocks`` where each of its clocks stood. ``pins`` are the versions of static tables, by the transform that joins
-    them.
+    them. ``ends_refresh``: what a full refresh has built beside the table takes its place with this batch.
     """
 
     batch_id: int
@@ -104,6 +104,7 @@ class BatchPlan:
     resolution: Mapping[str, Any] | None = None
     clocks: Mapping[str, Json] = field(default_factory=dict)
     pins: Mapping[str, Json] = field(default_factory=dict)
+    ends_refresh: bool = False
 
     @property
     def is_backfill(self) -> bool:
@@ -180,7 +181,8 @@ class Manifest:
     out. ``source_schemas`` is the reading schema that the batch ended with,
     ``wide`` as in a plan, ``schema_changes`` how it came to that. ``files`` are the counts of each input file,
     ``checks`` how many rows failed each expectation. ``watermark`` and ``clocks`` are those after the batch; ``state``
-    names the file that says what each stateful transform knows after it.
+    names the file that says what each stateful transform knows after it. With ``ends_refresh`` the files of the main
+    table are all that it is to have.
     """
 
     batch_id: int
@@ -199,6 +201,7 @@ class Manifest:
     checks: Mapping[str, int] = field(default_factory=dict)
     clocks: Mapping[str, Json] = field(default_factory=dict)
     state: Mapping[str, StateRef] = field(default_factory=dict)
+    ends_refresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.binding import is_beside
 from etl.chains import clock_rules, state_names
-from etl.checkpoint.commit_log import states_of
+from etl.checkpoint.commit_log import BESIDE, states_of
 from etl.checkpoint.recovery import Found, Step, next_step, refresh_command, remake_advice
 from etl.errors import CheckpointError, TableStateError
 from etl.schema_contract import Survey
@@ -55,18 +56,6 @@ class Standing:
             return Survey(manifest.source_schemas[source], frozenset(manifest.wide.get(source, ())))
         schema = self.plan.schemas.get(source)
         return None if schema is None else Survey(schema, frozenset(self.plan.wide.get(source, ())))
-
-
-def bind_sinks(checkpoint: Checkpoint, flow: Flow) -> None:
-    """Tell every sink under which names its table remembers the batches of a checkpoint."""
-    for role, sink in flow.sinks.items():
-        replaces = None if checkpoint.replaces is None else [f"{each}/{role}" for each in checkpoint.replaces]
-        sink.bind(f"{checkpoint.identity}/{role}", claim_of(flow, role), replaces)
-
-
-def claim_of(flow: Flow, role: str) -> str:
-    """Return the name under which a table remembers batches of any checkpoint of the pipeline."""
-    return flow.name if role == "main" else f"{flow.name}/{role}"
 
 
 def take_stock(checkpoint: Checkpoint, flow: Flow, *, mend: bool) -> Standing:
@@ -199,16 +188,20 @@ def refuse_lost_checkpoint(flow: Flow) -> None:
 def _table_batch(flow: Flow, entry: CommitEntry) -> int:
     """Return the newest batch that the table holds, -1 for none. Raises TableStateError for another or no table.
 
-    Batches that had nothing for the table count as held.
+    Batches that had nothing for the table count as held. What a full refresh builds beside the table has to be there,
+    or to have taken its place.
     """
-    state = states_of(entry, flow.sink.table).get("main")
+    states = states_of(entry, flow.sink.table)
+    state = states.get("main", states.get(BESIDE))
     if state is None:
         batch = flow.sink.last_batch_id()
         return entry.result.batch_id if batch is None else batch
-    batch = flow.sink.last_batch_id((state.batch_id, state.version))
+    is_there = "main" in states or is_beside(flow.sink)
+    batch = flow.sink.last_batch_id((state.batch_id, state.version) if is_there else None)
     if batch == state.batch_id:
         return entry.result.batch_id
-    _refuse_other_table(flow, entry)
+    if is_there or batch is None:
+        _refuse_other_table(flow, entry)
     return -1 if batch is None else batch
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.checkpoint.commit_log import BESIDE
 from etl.checkpoint.folder import Checkpoint, find_checkpoint
+from etl.checkpoint.recovery import refresh_command
 from etl.checkpoint.rewinding import Rewind, copy_records, is_unfinished, read_rewind
 from etl.errors import CheckpointError, ConfigError, StateError
 from etl.model import as_fields
@@ -33,6 +35,12 @@ def plan_rewind(checkpoint: Checkpoint, flow: Flow, upto: int) -> Rewind:
     cannot be brought back.
     """
     _refuse_batch(checkpoint, upto)
+    if BESIDE in checkpoint.commits.read(upto).sides:
+        raise ConfigError(
+            f"batch {upto} cannot be gone back to: it is of a full refresh, and the table never stood after it",
+            where=checkpoint.url,
+            hint=f"go back to a batch since the refresh ended, or begin from the start: {refresh_command(flow.name)}",
+        )
     moves: dict[str, Any] = {}
     for role, rewind in _tables(flow, (checkpoint.identity, *(checkpoint.replaces or ()))):
         version, batch_id = _standing(checkpoint, flow, role, upto)

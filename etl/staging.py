@@ -22,7 +22,7 @@ from etl.watermark import clocks_to_json, to_text
 if TYPE_CHECKING:
     import polars as pl
 
-    from etl.model import Schema, StateRef
+    from etl.model import Schema, StagedFile, StateRef
     from etl.schema_contract import Survey
     from etl.states import States
 
@@ -130,6 +130,7 @@ def _stage_once(attempt: Attempt, known: Mapping[str, Survey]) -> Manifest:
         checks=tally.failed(),
         clocks=clocks_to_json(after.clocks),
         state=state,
+        ends_refresh=plan.ends_refresh,
     )
 
 
@@ -163,6 +164,11 @@ def _stage_outlet(attempt: Attempt, outlet: Outlet, rows: pl.LazyFrame, tally: T
     attempt.open_memory(role, schema)
     files = sink.stage(plan.batch_id, attempt.name, rows, tally)
     old, revision = sink.revise(plan.batch_id, attempt.name, Edit(schema, replaced_in_table(plan)))
+    gathered: Callable[..., tuple[StagedFile, ...] | None] | None = getattr(sink, "gathered", None)
+    if plan.ends_refresh and role == MAIN_ROLE and gathered is not None:
+        whole = gathered((*files, *old), revision)
+        if whole is not None:
+            return Parts({role: whole}, {role: schema}, {})
     if sink.is_left_alone((*files, *old), schema, revision):
         return Parts({}, {}, {})
     return Parts({role: (*files, *old)}, {role: schema}, {} if revision is None else {role: revision})
@@ -193,6 +199,7 @@ def _without_rows(attempt: Attempt, known: Mapping[str, Survey], tally: Tally) -
         checks=tally.failed(),
         clocks=plan.clocks,
         state={} if attempt.states is None else attempt.states.refs,
+        ends_refresh=plan.ends_refresh,
     )
 
 

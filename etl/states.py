@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from etl.chains import stateful_steps
 from etl.errors import TableStateError
+from etl.flow_schema import FlowColumns
 
 if TYPE_CHECKING:
     from etl.flow import Flow
-    from etl.flow_schema import FlowColumns
-    from etl.model import StateRef
+    from etl.model import Schema, StateRef
     from etl.seam import Seam
     from etl.sinks.contract import SinkMemory
     from etl.state.contract import State, StateChange, TableLayout
@@ -61,8 +61,17 @@ class States:
         self._opened[name] = found
         return found.tables
 
-    def check(self, flow: Flow, columns: FlowColumns) -> None:
-        """Open every state as the next batch would. Raises ConfigError, and StateError for that of other transforms."""
+    def check(self, flow: Flow, schemas: Mapping[str, Schema]) -> None:
+        """Try the transforms on empty frames, the sinks, and open every state as the next batch would.
+
+        Nothing while columns of a source are not known. Raises ConfigError, SinkError, and StateError for the state of
+        other transforms.
+        """
+        if not all(schemas.values()):
+            return
+        columns = FlowColumns(flow, schemas)
+        for outlet in flow.outlets:
+            outlet.prepare(columns.result())
         for name, step in stateful_steps(flow).items():
             self.opened(name, step, step.layouts(*columns.inputs_of(step)))
 

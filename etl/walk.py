@@ -6,16 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from etl.binding import clear_refreshes, has_built_beside, is_beside
 from etl.chains import state_names
 from etl.checkpoint.commit_log import states_of
 from etl.checkpoint.recovery import Step
 from etl.committing import Publication, with_settled
 from etl.errors import EtlError, PinChangedError, SourceChangedError, TableMovedError
 from etl.flow import Flow
-from etl.flow_schema import FlowColumns
 from etl.inlets import Inlets
 from etl.model import BatchPlan, BatchResult, Json, Manifest, PlannedInput
-from etl.pinning import pins_of
 from etl.progress import Stopwatch
 from etl.redefinition import carried_over
 from etl.resolutions import is_refused, withdrawn
@@ -23,7 +22,7 @@ from etl.resumption import Standing, newest_manifests, restore_sources, take_sto
 from etl.staging import stage_batch
 from etl.states import States
 from etl.timers import Timers
-from etl.watermark import Watermarks, clocks_from_json, clocks_to_json, from_text, to_text
+from etl.watermark import Watermarks, clocks_from_json, from_text
 
 if TYPE_CHECKING:
     from etl.checkpoint.folder import Checkpoint
@@ -63,6 +62,10 @@ class Runner:
     @property
     def awaits_refresh(self) -> bool:
         """Whether the table still holds what a full refresh is to replace."""
+        return self._is_first_of_refresh or is_beside(self._flow.sink)
+
+    @property
+    def _is_first_of_refresh(self) -> bool:
         return self._checkpoint.replaces is not None and self.next_id == 0
 
     def recover(self) -> BatchResult | None:
@@ -73,6 +76,7 @@ class Runner:
         self._checkpoint.sweep()
         standing = take_stock(self._checkpoint, self._flow, mend=True)
         restore_sources(self._checkpoint, self._flow, standing)
+        clear_refreshes(self._flow)
         self._go_on_from(standing)
         if standing.plan is None:
             return None
@@ -92,16 +96,8 @@ class Runner:
         return self._commit(plan, manifest, watch)
 
     def check(self) -> None:
-        """Try the transforms on empty frames of what is known, the table and the states that they go on from.
-
-        Raises ConfigError, SinkError, StateError.
-        """
-        schemas = self._inlets.schemas()
-        if all(schemas.values()):
-            columns = FlowColumns(self._flow, schemas)
-            for outlet in self._flow.outlets:
-                outlet.prepare(columns.result())
-            self._states.check(self._flow, columns)
+        """Try transforms, table and states on the columns that are known. Raises ConfigError, SinkError, StateError."""
+        self._states.check(self._flow, self._inlets.schemas())
 
     def _go_on_from(self, standing: Standing) -> None:
         self.next_id = standing.committed + 1
@@ -130,11 +126,12 @@ class Runner:
 
     def plan(self) -> BatchPlan | None:
         """Fix the next batch in the write-ahead log; None when there is nothing new."""
-        inputs = self._inlets.next(self.next_id, is_replacing=self.awaits_refresh)
+        inputs = self._inlets.next(self.next_id, is_replacing=self._is_first_of_refresh)
         self._tell(self._inlets.notes())
         if inputs is None:
             return None
-        plan = self._plan_of(inputs)
+        is_whole = self._is_first_of_refresh and self._pipeline.refreshes_at_once and is_beside(self._flow.sink)
+        plan = replace(self._plan_of(inputs), ends_refresh=is_whole)
         self._add_plan(plan)
         self._inlets.accept(plan)
         return plan
@@ -144,16 +141,7 @@ class Runner:
             self._reporter.noted(self._pipeline.name, note)
 
     def _plan_of(self, inputs: Mapping[str, PlannedInput]) -> BatchPlan:
-        return BatchPlan(
-            batch_id=self.next_id,
-            batch_at=self._seam.now(),
-            inputs=inputs,
-            definition=self._pipeline.definition,
-            watermark=to_text(self._watermarks.at_us),
-            clocks=clocks_to_json(self._watermarks.clocks),
-            **self._inlets.planned_schemas(),
-            pins=pins_of(self._flow),
-        )
+        return self._inlets.plan_of(self.next_id, inputs, self._watermarks)
 
     def _add_plan(self, plan: BatchPlan, revision: int = 1, reason: str = "") -> None:
         self._checkpoint.add_plan(plan, self._seam.new_id(), revision, reason)
@@ -175,6 +163,18 @@ class Runner:
         self._add_plan(plan)
         return self._begin(plan, watch)
 
+    def end_refresh(self) -> BatchResult | None:
+        """Put what a full refresh has built in the place of the table, by a batch without input.
+
+        None where none is under way, it has built nothing yet, or there is more to read.
+        """
+        watch = Stopwatch(self._seam)
+        if not has_built_beside(self._flow.sink) or self._inlets.next(self.next_id) is not None:
+            return None
+        plan = replace(self._plan_of(self._inlets.idle(self.next_id)), ends_refresh=True)
+        self._add_plan(plan)
+        return self._begin(plan, watch)
+
     def run_resolution(self, resolution: Mapping[str, Json], units: Mapping[str, Mapping[str, Json]]) -> BatchResult:
         """Plan and carry out a batch that deals with rows of the quarantine: what is read again, by source.
 
@@ -186,9 +186,6 @@ class Runner:
         return self._begin(plan, watch)
 
     def _begin(self, plan: BatchPlan, watch: Stopwatch) -> BatchResult:
-        return self._carry_out_planned(plan, watch)
-
-    def _carry_out_planned(self, plan: BatchPlan, watch: Stopwatch) -> BatchResult:
         watch.lap("plan")
         self._reporter.planned(self._pipeline.name, plan)
         return self._carry_out(plan, watch)
@@ -296,5 +293,6 @@ class Runner:
         if self.next_id > 0:
             self._inlets.fold(self.next_id - 1)
         self._states.collect()
+        clear_refreshes(self._flow)
         for sink in self._flow.sinks.values():
             sink.tend()

@@ -56,6 +56,7 @@ RANKS = {
         "holds",
     ),
     7: (
+        "binding",
         "resumption",
         "rewinding",
         "timers",

@@ -15,6 +15,10 @@ from etl.model import BatchPlan, BatchResult, Json, Manifest, as_fields
 _MAX_LISTED_UNITS = 100
 _MAX_PINS_TEXT = 10_000
 _AGAIN = "again"
+BESIDE = "main:beside"
+"""The role of the own table among those that an entry tells of while a full refresh builds it beside what readers see.
+
+Its version is one of the log beside."""
 
 
 @dataclass(frozen=True, slots=True)

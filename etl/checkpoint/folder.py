@@ -34,7 +34,8 @@ class Checkpoint:
 
     ``folder`` holds the identities of all generations, ``storage`` the records of this one. ``replaces`` are the
     identities whose batches its first batch takes the place of, None for a generation that is no refresh. ``rewind``
-    is what its identity says of a rewind, None for a generation that is none.
+    is what its identity says of a rewind, None for a generation that is none. ``is_beside``: a full refresh whose table
+    is built beside the one that readers see.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Checkpoint:
         self.generation = generation
         self.replaces = replaces
         self.rewind: Mapping[str, Any] | None = None
+        self.is_beside = False
         self.plans = OffsetLog(BatchLog(storage.at("offsets"), "plan", identity, seam))
         self.manifests = ManifestLog(BatchLog(storage.at("manifests"), "manifest", identity, seam))
         self.commits = CommitLog(BatchLog(storage.at("commits"), "commit", identity, seam))
@@ -111,6 +113,7 @@ def find_checkpoint(folder: Storage, seam: Seam, generation: int = 1) -> Checkpo
     replaces = tuple(record.body["replaces"]) if "replaces" in record.body else None
     found = Checkpoint(folder, record.pipeline, seam, generation, replaces)
     found.rewind = record.body.get("rewind")
+    found.is_beside = record.body.get("beside", False)
     return found
 
 

@@ -42,7 +42,7 @@ def manifest_to_json(manifest: Manifest) -> dict[str, Any]:
     changes = [change_to_json(change) for change in manifest.schema_changes]
     body |= {"tables": tables, "revisions": revisions, "schema_changes": changes}
     body["state"] = {name: as_fields(ref) for name, ref in manifest.state.items()}
-    return {key: value for key, value in body.items() if value or key not in ("clocks", "state")}
+    return {key: value for key, value in body.items() if value or key not in ("clocks", "state", "ends_refresh")}
 
 
 def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Manifest:
@@ -64,6 +64,7 @@ def manifest_from_json(batch_id: int, attempt: str, body: dict[str, Any]) -> Man
         checks=body.get("checks", {}),
         clocks=body.get("clocks", {}),
         state={name: StateRef(**ref) for name, ref in body.get("state", {}).items()},
+        ends_refresh=body.get("ends_refresh", False),
     )
 
 

@@ -41,6 +41,7 @@ def plan_to_json(plan: BatchPlan) -> dict[str, Any]:
         **resolution,
         **({"clocks": dict(plan.clocks)} if plan.clocks else {}),
         **({"pins": dict(plan.pins)} if plan.pins else {}),
+        **({"ends_refresh": True} if plan.ends_refresh else {}),
         "inputs": {
             name: {
                 "start": planned.span.start,
@@ -84,4 +85,5 @@ def plan_from_json(batch_id: int, body: dict[str, Any]) -> BatchPlan:
         resolution=body.get("resolution"),
         clocks=body.get("clocks", {}),
         pins=body.get("pins", {}),
+        ends_refresh=body.get("ends_refresh", False),
     )

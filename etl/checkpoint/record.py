@@ -11,7 +11,10 @@ from etl.errors import CheckpointError
 from etl.model import Json
 
 FORMAT_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
+BESIDE_VERSION = 5
+"""The version of the identity of a full refresh that builds its table beside the present one, and of it alone: a
+release that does not know of this would take the table that is there for the new one."""
+READABLE_VERSIONS = (1, 2, 3, 4, 5)
 _RESTORE = "restore it from a copy of the checkpoint folder; nothing was changed"
 
 
@@ -27,10 +30,10 @@ class Record:
     body: dict[str, Any]
 
 
-def encode_record(record: Record) -> bytes:
+def encode_record(record: Record, version: int = FORMAT_VERSION) -> bytes:
     """Return the bytes of a record: JSON with a line for each key, for people; the checksum last."""
     head: dict[str, Json] = {
-        "version": FORMAT_VERSION,
+        "version": version,
         "kind": record.kind,
         "pipeline": record.pipeline,
         "batch_id": record.batch_id,

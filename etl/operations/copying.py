@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from etl.binding import bind_sinks
 from etl.checkpoint.backfill_log import OPEN
 from etl.checkpoint.folder import Checkpoint, choose_lease, find_checkpoint, held
 from etl.checkpoint.generations import newest_generation, read_identity
 from etl.errors import CheckpointError, ConfigError, RecordExistsError
 from etl.operations.rebuilding import next_place
 from etl.project import absolute
-from etl.resumption import bind_sinks, take_stock
+from etl.resumption import take_stock
 from etl.storage import open_storage, put_if_absent
 
 if TYPE_CHECKING:

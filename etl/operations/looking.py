@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from etl.binding import bind_sinks, claim_of, is_beside
 from etl.checkpoint.folder import find_checkpoint
 from etl.checkpoint.recovery import Step
 from etl.checkpoint.rewinding import refuse_unfinished
@@ -14,7 +15,7 @@ from etl.errors import CheckpointError, EtlError, SourceChangedError, StorageErr
 from etl.intake import Intake, as_planned, refreshed
 from etl.model import BatchPlan
 from etl.operations.unreached import with_reached
-from etl.resumption import bind_sinks, claim_of, refuse_lost_checkpoint, restore_sources, take_stock
+from etl.resumption import refuse_lost_checkpoint, restore_sources, take_stock
 from etl.seam import Seam
 from etl.widening import carried_on
 
@@ -62,6 +63,11 @@ class Sight:
     standing: Standing | None = None
     is_replacing: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def is_beside(self) -> bool:
+        """Whether the next batch goes beside the table that readers see: a full refresh is under way."""
+        return is_beside(self.pipeline.sink)
 
     @property
     def is_unfinished(self) -> bool:

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from etl.checkpoint.commit_log import CommitEntry, SideState
+from etl.binding import claim_of
+from etl.checkpoint.commit_log import BESIDE, CommitEntry, SideState
 from etl.checkpoint.folder import Checkpoint, choose_lease, find_checkpoint, held, publish_identity
 from etl.checkpoint.generations import newest_generation
 from etl.checkpoint.schema_log import SchemaVersion
 from etl.errors import CheckpointError, ConfigError, RecordExistsError, StateError
 from etl.model import BatchResult, change_to_json
 from etl.operations.table_batches import TableBatches, batches_of_tables, joined
-from etl.resumption import claim_of
 from etl.rewinding import has_state
 
 if TYPE_CHECKING:
@@ -81,6 +81,7 @@ class _Rebuild:
         checkpoint = Checkpoint(pipeline.checkpoint, identity, seam, generation, former)
         found = cls(pipeline, seam, checkpoint, tables, joined(tables))
         found.refuse_gaps()
+        found.refuse_refreshing()
         found.refuse_lost()
         return found
 
@@ -107,6 +108,18 @@ class _Rebuild:
                 hint="restore the checkpoint from a copy (etl checkpoint import), or build the table anew: "
                 f"etl run {self.pipeline.name} --full-refresh",
             )
+
+    def refuse_refreshing(self) -> None:
+        """Refuse batches of a full refresh that has not ended: no table has what it built. Raises ConfigError."""
+        ended = max((batch for batch, each in self.batches.items() if each.manifest.ends_refresh), default=-1)
+        for batch in self.batches:
+            if ended < batch <= self.committed and not self._is_committed(batch):
+                raise ConfigError(
+                    f"batch {batch} is of a full refresh that was under way: what it had built is lost",
+                    where=self.pipeline.sink.table,
+                    hint=f"restore the checkpoint from a copy (etl checkpoint import), or begin again: "
+                    f"etl run {self.pipeline.name} --full-refresh",
+                )
 
     def refuse_lost(self) -> None:
         """Refuse what no table tells: what transforms and sources remember. Raises StateError, SourceError."""
@@ -168,10 +181,15 @@ class _Rebuild:
         number = plan.batch_id
         tables: dict[str, int] = {}
         for role in reversed(list(sinks)):
-            if role in manifest.tables:
-                table = self.tables[role]
+            table = self.tables.get(role)
+            if role not in manifest.tables or table is None:
+                continue
+            if number in table.versions:
+                sides.pop(BESIDE, None)
                 tables[sinks[role].table] = table.versions[number]
                 sides[role] = SideState(table.table_id, number, table.versions[number])
+            else:  # a batch of a full refresh, before it ended
+                sides[BESIDE] = SideState(table.table_id, number, -1)
         for role, table in self.tables.items():
             if table.rewound is not None and table.rewound[0] == number and role in sides:
                 sides[role] = replace(sides[role], version=table.rewound[1])

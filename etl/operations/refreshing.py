@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from etl.binding import claim_of
 from etl.checkpoint.refreshing import begin_generation
 from etl.errors import StorageError
 from etl.operations.looking import Sight
-from etl.resumption import claim_of
 
 if TYPE_CHECKING:
     from etl.pipeline import Pipeline
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 def begin_refresh(pipeline: Pipeline, seam: Seam) -> int:
     """Begin a full refresh and return the number of the new generation, which ``wire`` finds from now on.
 
-    The table is not touched: the first batch of the new generation takes the place of all that it holds, in one
-    version. *Repeat*: begins another one. Raises LeaseHeldError, FencedError, SourceError where the source cannot be
+    The table is not touched: what the new generation builds takes the place of all that it holds in one version. Where
+    it has several sinks, or its sink cannot build beside what readers see, that is its first batch. *Repeat*: begins
+    another one. Raises LeaseHeldError, FencedError, SourceError where the source cannot be
     read from the beginning, TableStateError for a table whose log is torn.
     """
     _check(pipeline)
     try:
-        return begin_generation(pipeline.checkpoint, pipeline.name, seam)
+        is_beside = hasattr(pipeline.sink, "build_beside") and not pipeline.flow.further
+        return begin_generation(pipeline.checkpoint, pipeline.name, seam, is_beside=is_beside)
     except OSError as exc:
         raise StorageError(exc.strerror or str(exc), where=str(exc.filename or pipeline.url)) from exc
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from etl.binding import bind_sinks
 from etl.checkpoint.commit_log import commit_info, states_of
 from etl.checkpoint.folder import choose_lease, find_checkpoint, held
 from etl.checkpoint.table_records import TableRecords
 from etl.errors import ConfigError, EtlError, TableStateError
-from etl.resumption import bind_sinks, take_stock
+from etl.resumption import take_stock
 from etl.rewinding import finish_rewind
 
 if TYPE_CHECKING:

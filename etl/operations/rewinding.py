@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from etl.binding import bind_sinks
 from etl.checkpoint.folder import Checkpoint, choose_lease, find_checkpoint, held
 from etl.checkpoint.rewinding import Rewind, begin_rewind, refuse_unfinished
 from etl.engine import open_runner
 from etl.errors import ConfigError, SourceError, StorageError
 from etl.progress import Silent
-from etl.resumption import bind_sinks
 from etl.rewinding import finish_rewind, plan_rewind
 
 if TYPE_CHECKING:

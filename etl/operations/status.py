@@ -195,14 +195,24 @@ def _state(sight: Sight, *, is_held: bool, failure: Failure | None, lag_files: i
         return "running", sight.checkpoint.epochs.describe(sight.checkpoint.epochs.newest())
     if failure is not None:
         return "failed", ""
-    if standing is not None and (sight.is_unfinished or sight.is_replacing):
-        refresh = "full refresh: its first batch takes the place of all that the table holds"
-        return "unfinished", refresh if sight.is_replacing else f"batch {standing.planned}: {standing.step.value}"
+    unfinished = _unfinished_work(sight)
+    if unfinished:
+        return "unfinished", unfinished
     if lag_files is None:
         return "unknown", ""
     if standing is None or standing.committed < 0:
         return "never run", ""
     return ("waiting" if lag_files else "idle"), ""
+
+
+def _unfinished_work(sight: Sight) -> str:
+    """Return what the next run has to finish first, empty for nothing."""
+    if sight.standing is not None and sight.is_beside:
+        return "full refresh under way: the table stays as it is until one version has all of the new one"
+    if sight.standing is not None and sight.is_replacing:
+        return "full refresh: its first batch takes the place of all that the table holds"
+    standing = sight.standing
+    return f"batch {standing.planned}: {standing.step.value}" if standing is not None and sight.is_unfinished else ""
 
 
 def _last_batch(sight: Sight) -> CommitEntry | None:

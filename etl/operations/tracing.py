@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from etl.checkpoint.commit_log import BESIDE
 from etl.errors import ConfigError, SinkError
 from etl.model import PROVENANCE_COLUMNS
 from etl.operations.files import files_of
@@ -126,6 +127,20 @@ class Trace:
         tables = [(entry.result.batch_id, entry.result.tables.get(self._table_name)) for entry in entries]
         return {version: batch_id for batch_id, version in tables if version is not None}
 
+    def _made(self) -> dict[int, int]:
+        """Return the version that has each batch; of those that a full refresh built beside the table, its last."""
+        commits, own = self._checkpoint.commits, self._sight.pipeline.sink.table
+        made: dict[int, int] = {}
+        waiting: list[int] = []
+        for entry in map(commits.read, commits.log.revisions()):
+            version = entry.result.tables.get(self._table_name)
+            if version is not None:
+                made |= dict.fromkeys([*waiting, entry.result.batch_id], version)
+                waiting = []
+            elif BESIDE in entry.sides and self._table_name == own:
+                waiting.append(entry.result.batch_id)
+        return made
+
     def _newest(self, versions: dict[int, int]) -> int:
         found = self._past.logged()
         if not (found or versions):
@@ -165,7 +180,7 @@ class Trace:
     def file(self, path: str) -> list[FilePassage]:
         """Return every batch that took a file, oldest first. Raises ConfigError for a file that none took."""
         text = str(self._explain(path).get("path", path))
-        made = {batch_id: version for version, batch_id in self._versions().items()}
+        made = self._made()
         committed = self._checkpoint.commits.log.revisions()
         rejected = self._open_rows(text)
         passages = [
@@ -238,7 +253,7 @@ class Trace:
                 where=self._table_name,
                 hint="sink.provenance: true keeps it from the next batch on",
             )
-        versions = {batch_id: version for version, batch_id in self._versions().items()}
+        versions = self._made()
         found = rows.filter(pl.col(column).cast(pl.String) == value).head(_MAX_ROWS).collect()
         return [_origin(row, versions) for row in found.to_dicts()]
 

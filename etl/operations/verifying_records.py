@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeVar
 
 from etl.balance import check_balance
-from etl.checkpoint.commit_log import entry_from_json
+from etl.checkpoint.commit_log import BESIDE, entry_from_json
 from etl.checkpoint.manifest_log import manifest_from_json
 from etl.checkpoint.offset_log import plan_from_json
 from etl.operations.looking import moment_of
@@ -53,6 +53,11 @@ class Records:
     def went_on(self) -> bool:
         """Whether a batch was planned, decided or committed since the records were read."""
         return moment_of(self.checkpoint) != self.moment
+
+    @property
+    def is_refreshing(self) -> bool:
+        """Whether a full refresh is under way whose batches no version of the table has yet."""
+        return self.committed >= 0 and BESIDE in self.entries[self.committed].sides
 
     @property
     def identities(self) -> tuple[str, ...]:

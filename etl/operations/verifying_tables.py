@@ -166,7 +166,7 @@ def _new_rows(manifest: Manifest, role: str) -> int:
 
 def check_strays(looked: Looked, records: Records, check: Check) -> list[str]:
     """Count data files that no version needs, and return those that none ever did. They harm nobody."""
-    waiting, prefix = f"part-{looked.past.app_id[:8]}-", records.committed
+    waiting, prefix = f"part-{looked.past.app_id[:8]}-", -1 if records.is_refreshing else records.committed
     strays = []
     for path in looked.past.lying():
         if path in looked.live:

@@ -22,15 +22,13 @@ from etl.sinks.delta_checks import (
     refuse_other_checkpoint,
     refuse_other_partitions,
     refuse_partition_types,
-    refuse_superseded,
     refuse_untyped_keys,
 )
 from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
 from etl.sinks.delta_files import nan_observer
-from etl.sinks.delta_log import Action, DeltaLog, Head
+from etl.sinks.delta_known import KnownTable
 from etl.sinks.delta_modes import mode_of
 from etl.sinks.delta_options import DeltaOptions
-from etl.sinks.delta_past import TablePast
 from etl.sinks.delta_reading import FileReader
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_staging import StagingArea, fit
@@ -43,63 +41,29 @@ if TYPE_CHECKING:
 
     from etl.balance import Tally
     from etl.model import Json
+    from etl.sinks.delta_log import Action, DeltaLog, Head
 
 
-class DeltaSink:
+class DeltaSink(KnownTable):
     """Brings batches into one Delta table; made with the first batch where it does not exist."""
 
     options_model = DeltaOptions
 
     def __init__(self, options: DeltaOptions, site: SinkSite) -> None:
+        super().__init__(site)
         self._options = options
-        self._site = site
-        self._log = DeltaLog(site.storage, site.storage_options, site.seam)
-        self.upkeep = TableUpkeep(options, site, self._log)
-        self._replaces: tuple[str, ...] | None = None
+        self.upkeep = TableUpkeep(options, site, self._logs.own)
         self._staging = StagingArea(options, site)
         self._prepared: Prepared | None = None
-        self._mode = mode_of(options, site, self._log)
+        self._mode = mode_of(options, site, self._logs.own)
         self.memory = None if self._mode is None else self._mode.memory
         self._is_idle = False
         self._former_id = ""
-        self.table = site.table
 
     def bind(self, app_id: str, pipeline: str = "", replaces: Sequence[str] | None = None) -> None:
         """Take the names under which the table remembers this pipeline's batches."""
-        self._log.app_id = self._staging.app_id = app_id
-        self._log.pipeline = pipeline
-        self._replaces = None if replaces is None else tuple(replaces)
-
-    @property
-    def past(self) -> TablePast:
-        """What the table has been."""
-        return TablePast(self._site.storage, self._site.storage_options, self._site.seam, self._log.app_id)
-
-    def last_batch_id(self, expected: tuple[int, int] | None = None) -> int | None:
-        """Return the newest batch that the table holds from this pipeline, None for none. Raises TableStateError."""
-        if expected is not None and self._log.stands_at(*expected):
-            return expected[0]
-        head = self._log.head()
-        if expected is not None:
-            self._log.refuse_rollback_since(expected[1])
-        refuse_superseded(head, self.table, self._log.refresh_command)
-        return None if head is None else head.batch_id
-
-    def claimed_batch_id(self) -> int | None:
-        """Return the newest batch that the table holds from any checkpoint of this pipeline, None for none."""
-        head = self._log.head()
-        return None if head is None else head.claimed
-
-    def table_id(self) -> str | None:
-        """Return the identity of the table, None where there is none."""
-        head = self._log.head()
-        return None if head is None else head.table_id
-
-    @property
-    def is_to_be_replaced(self) -> bool:
-        """Whether the next commit takes the place of all that the table holds."""
-        head = self._log.head()
-        return head is not None and self._is_replaced(head)
+        super().bind(app_id, pipeline, replaces)
+        self._staging.app_id = app_id
 
     def prepare(self, rows: pl.Schema, *, may_widen: bool = False) -> Schema:
         """Return the columns that a batch of ``rows`` leaves the table with. Raises SinkError."""
@@ -111,8 +75,9 @@ class DeltaSink:
 
     def _prepare(self, head: Head | None, rows: pl.Schema, *, may_widen: bool) -> Prepared:
         self._refuse_rows(rows)
-        if head is not None:
-            self._refuse_unfit(head)
+        for each in (head, self._logs.own.head() if self._logs.is_beside else None):
+            if each is not None:
+                self._refuse_unfit(each)
         before = [] if head is None or self._replaces_all(head) else head.fields
         kept = self._kept(rows)
         if self._mode is not None:
@@ -139,10 +104,6 @@ class DeltaSink:
         """Return the columns of ``rows`` that the table is to have: all but system columns that are not kept."""
         dropped = set(SYSTEM_COLUMNS) - set(self._site.provenance) | ({CHANGE} if self._options.primary_key else set())
         return {name: tree for name, tree in from_polars(rows).items() if name not in dropped}
-
-    def _is_replaced(self, head: Head) -> bool:
-        """Tell whether the next batch takes the place of all that the table holds."""
-        return self._replaces is not None and head.batch_id is None
 
     def _replaces_all(self, head: Head) -> bool:
         return self._is_replaced(head) or self._options.write_mode == "overwrite"
@@ -172,6 +133,7 @@ class DeltaSink:
             prepared = self._prepare(self._log.head(), given, may_widen=False)
         target = prepared.schema
         if self._mode is not None:
+            self._mode.log = self._log
             takes_all = prepared.head is not None and self._is_replaced(prepared.head)
             rows = self._mode.written(attempt, rows, prepared, tally, takes_all=takes_all)
             given = rows.collect_schema()
@@ -239,23 +201,41 @@ class DeltaSink:
             return False
         return self._options.write_mode == "overwrite" or schema == from_delta_fields(head.fields)
 
+    def gathered(self, files: Sequence[StagedFile], revision: Revision | None) -> tuple[StagedFile, ...] | None:
+        """Return all files of the table beside as a batch leaves it, None where none is built; it ends the refresh.
+
+        Raises SinkError where one of them is gone.
+        """
+        if not self._logs.is_beside:
+            return None
+        if revision is not None and self._options.write_mode == "overwrite":
+            return tuple(files)
+        return (*self._logs.files(() if revision is None else revision.removes), *files)
+
     def missing(self, manifest: Manifest) -> list[str]:
         """Return the staged files of the manifest that are not there with their size."""
         return self._staging.missing(manifest.tables.get(self._site.role, ()))
 
     def commit(self, manifest: Manifest, info: dict[str, Json]) -> int:
         """Make the manifest's files one table version; return it. *Repeat*: the version of the first time."""
+        if manifest.ends_refresh:
+            version = self._commit(self._logs.own, manifest, info)
+            self._logs.arrive()
+            return version
+        return self._commit(self._log, manifest, info)
+
+    def _commit(self, log: DeltaLog, manifest: Manifest, info: dict[str, Json]) -> int:
         while True:
-            head = self._log.head()
+            head = log.head()
             if head is not None:
                 self._refuse_other_checkpoint(head)
             if head is not None and head.batch_id is not None and head.batch_id >= manifest.batch_id:
-                version = self._log.version_of(manifest.batch_id)
-                self._log.refuse_rollback_since(version)
+                version = log.version_of(manifest.batch_id)
+                log.refuse_rollback_since(version)
                 return version
             if self._options.write_mode != "overwrite":
-                refuse_moved(self._log, head, manifest.revisions.get(self._site.role), self.table)
-            after = self._log.commit(head, self._actions(head, manifest, info))
+                refuse_moved(log, head, manifest.revisions.get(self._site.role), self.table)
+            after = log.commit(head, self._actions(log, head, manifest, info))
             if after is not None:
                 return after.version
 
@@ -265,16 +245,16 @@ class DeltaSink:
         self._former_id = table_id
         return self.commit(manifest, info)
 
-    def _actions(self, head: Head | None, manifest: Manifest, info: dict[str, Json]) -> list[Action]:
+    def _actions(self, log: DeltaLog, head: Head | None, manifest: Manifest, info: dict[str, Json]) -> list[Action]:
         """Return the actions of a batch's version."""
         if head is not None:
             self._refuse_unfit(head)
         now_ms = int(self._site.seam.now().timestamp() * 1000)
         identity = Identity(
-            self._log.app_id,
+            log.app_id,
             self._former_id or str(UUID(self._site.seam.new_id())),
             tuple(self._options.partition_by),
-            self._log.claim,
+            log.claim,
             (self._replaces or ()) if head is None or self._is_replaced(head) else (),
             self._site.role,
         )
@@ -284,7 +264,7 @@ class DeltaSink:
             return append_actions(head, replace(manifest, table_schemas=as_it_is), info, identity, now_ms)
         if head is None or not self._replaces_all(head):
             return append_actions(head, manifest, info, identity, now_ms)
-        removed = remove_actions(self._log.live_paths(head), now_ms)
+        removed = remove_actions(log.live_paths(head), now_ms)
         return replace_actions(head, manifest, info, identity, now_ms) + removed
 
     def discard(self, batch_id: int, keep: Collection[str]) -> None:

@@ -64,8 +64,8 @@ class DeltaLog:
         self._options = dict(storage_options)
         self._seam = seam
         self._head: Head | None = None
-        self.app_id = ""
-        self.pipeline = ""
+        self.app_id = self.pipeline = ""
+        self.effect = "table.commit"
 
     @property
     def claim(self) -> str:
@@ -245,7 +245,7 @@ class DeltaLog:
         version = 0 if head is None else head.version + 1
         content = "".join(json.dumps(action, ensure_ascii=False, separators=(",", ":")) + "\n" for action in actions)
         try:
-            put_if_absent(self._storage, _name(version), content.encode(), effect="table.commit", seam=self._seam)
+            put_if_absent(self._storage, _name(version), content.encode(), effect=self.effect, seam=self._seam)
         except RecordExistsError:
             return None
         before = head or Head(-1, "", {}, {}, None)

@@ -160,14 +160,15 @@ PIPELINES = {
     "refreshed": refreshed_files,
     "refresh": refreshed_files,
 }
-"""``refresh`` begins a full refresh and runs, ``refreshed`` only runs."""
+REFRESHED = {"refresh": refreshed_files}
+"""Those that begin with a full refresh: ``refreshed`` only runs."""
 
 
 def run_once(folder: Path, seam: Seam, pipeline: str, max_batches: int | None = None) -> int:
     """Run a pipeline; return 0, or the exit code of the error that it ended with."""
     try:
-        if pipeline == "refresh":
-            begin_refresh(refreshed_files(folder, seam), seam)
+        if pipeline in REFRESHED:
+            begin_refresh(REFRESHED[pipeline](folder, seam), seam)
         run(PIPELINES[pipeline](folder, seam), seam, Silent(), Bounds(max_batches))
     except EtlError as exc:
         (folder / "error.txt").write_text(str(exc))

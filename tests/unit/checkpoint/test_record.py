@@ -91,8 +91,8 @@ def test_record_with_something_added_is_torn(damage: str) -> None:
 
 
 def test_record_of_another_format_version_is_refused() -> None:
-    content = encode_record(RECORD).decode().replace('"version": 4', '"version": 5')
-    with pytest.raises(CheckpointError, match="written by format version 5; this release reads 1, 2, 3, 4"):
+    content = encode_record(RECORD).decode().replace('"version": 4', '"version": 6')
+    with pytest.raises(CheckpointError, match="written by format version 6; this release reads 1, 2, 3, 4, 5"):
         decode(resealed(content))
 
 
