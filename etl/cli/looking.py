@@ -56,7 +56,7 @@ def _plan_lines(batch: NextBatch) -> list[tuple[str, str]]:
         return [("next batch", f"{batch.batch_id}: nothing new to read"), *_definition_lines(batch)]
     lines = [("next batch", f"{batch.batch_id}: {counted(len(batch.files), 'file')}, {size(batch.size_bytes)}")]
     if batch.is_replacing:
-        lines.append(("full refresh", "this batch takes the place of all that the table holds"))
+        lines.append(("full refresh", "the table is built anew, and takes the place of the present one in one version"))
     if batch.recovery:
         lines.append(("recovery", f"this batch is unfinished: {batch.recovery}"))
     lines += [("files" if index == 0 else "", text) for index, text in enumerate(_file_lines(batch))]

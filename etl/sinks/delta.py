@@ -26,10 +26,10 @@ from etl.sinks.delta_checks import (
 )
 from etl.sinks.delta_features import refuse_irreplaceable, refuse_unkept
 from etl.sinks.delta_files import nan_observer
-from etl.sinks.delta_known import KnownTable
 from etl.sinks.delta_modes import mode_of
 from etl.sinks.delta_options import DeltaOptions
 from etl.sinks.delta_reading import FileReader
+from etl.sinks.delta_recipient import Recipient
 from etl.sinks.delta_revision import TableRevision
 from etl.sinks.delta_staging import StagingArea, fit
 from etl.sinks.delta_upkeep import TableUpkeep
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from etl.sinks.delta_log import Action, DeltaLog, Head
 
 
-class DeltaSink(KnownTable):
+class DeltaSink(Recipient):
     """Brings batches into one Delta table; made with the first batch where it does not exist."""
 
     options_model = DeltaOptions

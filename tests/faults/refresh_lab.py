@@ -30,8 +30,8 @@ def multiset(rows: list[dict[str, Any]]) -> Counter[str]:
 
 OLD_ROWS = multiset([row for rows in OLD for row in rows])
 NEW_ROWS = multiset([row for rows in NEW for row in rows])
-VISIBLE = (OLD_ROWS, multiset(NEW[0]), NEW_ROWS)
-"""What a reader may see at any moment: all old rows, or the new batches so far."""
+VISIBLE = (OLD_ROWS, NEW_ROWS)
+"""What a reader may see at any moment: all old rows, or all new ones."""
 
 
 def found(folder: Path) -> Counter[str]:

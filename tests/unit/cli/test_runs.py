@@ -183,7 +183,7 @@ def test_a_dry_run_of_a_full_refresh_tells_its_first_batch_and_changes_nothing(r
 
     assert done.exit_code == 0
     assert "next batch   0: 2 files, 76 B" in done.stdout
-    assert "full refresh this batch takes the place of all that the table holds" in done.stdout
+    assert "full refresh the table is built anew, and takes the place of the present one in one version" in done.stdout
     assert sorted(shop.rglob("*")) == before
 
 

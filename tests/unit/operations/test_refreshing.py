@@ -23,6 +23,8 @@ from etl.progress import Silent
 from etl.seam import Seam
 from tests.unit.operations.conftest import ORDERS
 
+UNDER_WAY = "full refresh under way: the table stays as it is until one version has all of the new one"
+
 
 def refresh(home: Workspace, bounds: Bounds | None = None) -> Outcome:
     running = Running(Seam(), Silent(), bounds or Bounds(), full_refresh=True)
@@ -72,11 +74,15 @@ def test_readers_see_the_old_table_until_one_version_has_all_of_the_new_one(home
 def test_a_full_refresh_in_several_batches_that_was_stopped_goes_on(home: Workspace, run_all: Any) -> None:
     home = edit(home, "table: silver.orders}", "table: silver.orders, write_mode: merge, primary_key: [order_id]}")
     run_all(home)
+    home = edit(home, "amount >= 0", "amount < 100")
     refresh(home, Bounds(max_batches=1))
-    assert ids(home) == [1]
-    (outcome,) = run_all(home)
-    assert [result.batch_id for result in outcome.results] == [1]
     assert ids(home) == [1, 3]
+    waiting = status_of(home.wired("orders", Onlooker()), Onlooker())
+    assert (waiting.state, waiting.note) == ("unfinished", UNDER_WAY)
+    (outcome,) = run_all(home)
+    assert [result.batch_id for result in outcome.results] == [1, 2]
+    assert ids(home) == [1, 2, 3]
+    assert status_of(home.wired("orders", Onlooker()), Onlooker()).state == "idle"
 
 
 def test_status_history_and_trace_tell_of_the_generation_that_counts(home: Workspace, run_all: Any) -> None:
@@ -85,7 +91,7 @@ def test_status_history_and_trace_tell_of_the_generation_that_counts(home: Works
     begin_refresh(home.wired("orders", Seam()), Seam())
     waiting = status_of(home.wired("orders", seam), seam)
     assert (waiting.state, waiting.lag_files, waiting.last_batch) == ("unfinished", 2, None)
-    assert waiting.note == "full refresh: its first batch takes the place of all that the table holds"
+    assert waiting.note == UNDER_WAY
     run_all(home)
     assert status_of(home.wired("orders", seam), seam).state == "idle"
     entries = history(home.wired("orders", seam), seam)

@@ -1,4 +1,4 @@
-"""A Delta table as it knows the batches of one pipeline: by which names, up to which, and where the next one goes."""
+"""A Delta table as the recipient of a pipeline's batches: by which names, up to which, and where the next one goes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from etl.sinks.delta_log import DeltaLog, Head
 
 
-class KnownTable:
-    """What a Delta table tells of a pipeline's batches."""
+class Recipient:
+    """A Delta table that knows which batches of a pipeline it holds."""
 
     def __init__(self, site: SinkSite) -> None:
         self._site = site
