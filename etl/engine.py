@@ -200,7 +200,7 @@ def take_available(tenure: Tenure, results: list[BatchResult], is_over: Callable
     ended = tenure.runner.end_refresh()
     if ended is not None:
         results.append(ended)
-    elif tenure.runner.awaits_refresh:
+    elif tenure.runner.awaits_refresh and (tenure.runner.next_id or not is_over()):
         tenure.note(_UNDER_WAY if tenure.runner.next_id else _NOTHING_TO_BEGIN_WITH)
     if results:
         tenure.idle(BUDGET_S, is_over)

@@ -101,7 +101,7 @@ class Lake:
         with open_runner(self.pipeline(seam), seam, Silent(), lease) as runner:
             recovered = runner.recover()
             done = [] if recovered is None else [recovered.batch_id]
-            while (result := runner.run_batch()) is not None:
+            while (result := runner.run_batch() or runner.end_refresh()) is not None:
                 done.append(result.batch_id)
         return done
 
