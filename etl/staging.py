@@ -55,6 +55,13 @@ def stage_batch(flow: Flow, plan: BatchPlan, new_id: Callable[[], str], states: 
             known, was_retried = found, True
 
 
+def discard_strays(flow: Flow, states: States, plan: BatchPlan, manifest: Manifest) -> None:
+    """Remove what other attempts at a batch staged. *Repeat*: safe. Only from the highest epoch."""
+    for role, sink in flow.sinks.items():
+        sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
+    states.discard(plan.batch_id, manifest.attempt)
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One attempt at a batch, by its name; what it stages lies under that name."""

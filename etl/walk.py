@@ -19,7 +19,7 @@ from etl.progress import Stopwatch
 from etl.redefinition import carried_over
 from etl.resolutions import is_refused, withdrawn
 from etl.resumption import Standing, newest_manifests, restore_sources, take_stock
-from etl.staging import stage_batch
+from etl.staging import discard_strays, stage_batch
 from etl.states import States
 from etl.timers import Timers
 from etl.watermark import Watermarks, clocks_from_json, from_text
@@ -222,7 +222,9 @@ class Runner:
                 self._has_stray_files = True
                 plan = self._amend(withdrawn(plan, exc), f"its rows stay: {exc.message}")
             else:
-                self._has_stray_files |= staged.was_retried
+                if staged.was_retried or amendments:  # now: what a crash leaves before a manifest is found again
+                    self._checkpoint.epochs.check()
+                    discard_strays(self._flow, self._states, plan, staged.manifest)
                 return plan, staged.manifest
 
     def _amend(self, plan: BatchPlan, reason: str) -> BatchPlan:
@@ -275,9 +277,7 @@ class Runner:
         if plan.batch_id % _FOLD_AT_LEAST_EVERY == _FOLD_AT_LEAST_EVERY - 1:
             self._inlets.fold(plan.batch_id)
         if self._has_stray_files:
-            for role, sink in self._flow.sinks.items():
-                sink.discard(plan.batch_id, [file.path for file in manifest.tables.get(role, ())])
-            self._states.discard(plan.batch_id, manifest.attempt)
+            discard_strays(self._flow, self._states, plan, manifest)
             self._has_stray_files = False
         self._remember([manifest])
         if plan.batch_id % self._states.kept_batches == self._states.kept_batches - 1:
