@@ -111,6 +111,7 @@ def postgres_server() -> Iterator[str]:
         ) as server:
             try:
                 _wait_for(port, server)
+                _wait_until_answered(f"postgresql://tester@127.0.0.1:{port}/postgres")
                 yield f"postgresql://tester@127.0.0.1:{port}"
             finally:
                 server.send_signal(signal.SIGINT)
@@ -150,3 +151,19 @@ def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
             break
         time.sleep(0.05)
     raise RuntimeError(f"the server on port {port} did not start")
+
+
+def _wait_until_answered(url: str) -> None:
+    """Wait until a server that listens also lets somebody in: for a moment it only says that it is starting."""
+    import psycopg
+
+    deadline = time.monotonic() + _START_S
+    while True:
+        try:
+            psycopg.connect(url).close()
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, cast
 
 from etl.errors import CheckpointError, ConfigError, EtlError, LeaseHeldError
 from etl.model import BatchResult
-from etl.operations.handing_over import HANDED, handed_over
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -130,6 +129,8 @@ class _Child:
 
 
 def _started(definition: Definition) -> subprocess.Popen[str]:
+    from etl.operations.handing_over import HANDED, handed_over
+
     workspace = definition.workspace
     profile = [] if workspace.profile is None else ["--profile", workspace.profile]
     command = [sys.executable, "-m", "etl", "-C", str(workspace.folder), *profile]

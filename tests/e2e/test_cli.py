@@ -36,6 +36,7 @@ COMMANDS = (
     "checkpoint",
     "test",
     "graph",
+    "alert",
     "schema",
     "doctor",
 )

