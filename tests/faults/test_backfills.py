@@ -15,10 +15,14 @@ from deltalake import DeltaTable
 from tests.faults import backfill_lab as lab_of
 from tests.faults.test_crash_at_every_step import FAILURES, Lab, effects
 from tests.faults.test_rewinds import faults
-from tests.faults.test_state_crashes import finish, strays
+from tests.faults.test_state_crashes import finish, places, strays
 
 QUICK = "kill_after"
-CASES = [pytest.param(failure, marks=() if failure == QUICK else pytest.mark.slow) for failure in FAILURES]
+CASES = [
+    pytest.param(QUICK, False, id="quick"),
+    *(pytest.param(failure, True, id=failure, marks=pytest.mark.slow) for failure in FAILURES),
+]
+"""Run each time, at the last effect of each name; `make slow` runs all, at every effect."""
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +49,8 @@ def by_file(rows: Counter[Any], table: str) -> dict[str, Counter[Any]]:
     }
 
 
-@pytest.mark.parametrize("failure", CASES)
-def test_a_backfill_that_fails_at_any_effect_goes_on(lab: Lab, tmp_path: Path, failure: str) -> None:
+@pytest.mark.parametrize(("failure", "is_whole"), CASES)
+def test_a_backfill_that_fails_at_any_effect_goes_on(lab: Lab, tmp_path: Path, failure: str, is_whole: bool) -> None:
     template = lab_of.lay_out(tmp_path / "template")
     assert lab.run(template, "project")["exit"] == 0
     lab_of.put(template, lab_of.CHANGED)
@@ -57,7 +61,7 @@ def test_a_backfill_that_fails_at_any_effect_goes_on(lab: Lab, tmp_path: Path, f
     names = effects(whole)
     assert found(whole) == after
     assert {name for name in names if name.startswith("backfill.")} >= {"backfill.put.publish"}
-    for at in range(1, len(names) + 1):
+    for at in places(names, is_whole=is_whole):
         what = f"effect {at}: {names[at - 1]}"
         folder = shutil.copytree(template, tmp_path / "folder")
         ended = lab.run(folder, "backfill", at, failure)

@@ -37,11 +37,8 @@ from tests.faults.test_crash_at_every_step import Lab
 from tests.faults.test_two_runners import InterruptedSeam
 from tests.leases import Free
 
-FAILURES = [
-    "kill_before",
-    "kill_after",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("error_before", "error_after", "torn", "full")),
-]
+SLOW = ("kill_before", "error_before", "error_after", "torn", "full")
+FAILURES = ["kill_after", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
 
 
 def refresh_quietly(folder: Path) -> None:
