@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,7 +19,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.servers import free_port
+from tests.servers import free_port, wait_for
 
 _START_S = 60.0
 _POSTGRES = "/usr/lib/postgresql/*/bin"
@@ -54,7 +53,7 @@ class RedisServer:
         options = ["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", str(self.folder)]
         command = [program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1", *options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _wait_for(self.port, self.process)
+        wait_for(self.port, self.process)
 
     def kill(self) -> None:
         """End it as a loss of power does."""
@@ -110,7 +109,7 @@ def postgres_server() -> Iterator[str]:
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, **who
         ) as server:
             try:
-                _wait_for(port, server)
+                wait_for(port, server)
                 _wait_until_answered(f"postgresql://tester@127.0.0.1:{port}/postgres")
                 yield f"postgresql://tester@127.0.0.1:{port}"
             finally:
@@ -139,18 +138,6 @@ def _owner() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     pytest.skip("PostgreSQL does not run as root, and there is no user nobody")
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if server.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise RuntimeError(f"the server on port {port} did not start")
 
 
 def _wait_until_answered(url: str) -> None:

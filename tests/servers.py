@@ -48,7 +48,7 @@ def s3_endpoint() -> Iterator[str]:
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy()
     ) as server:
         try:
-            _wait_for(port, server)
+            wait_for(port, server)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
@@ -72,7 +72,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+def wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    """Wait until a server listens."""
     deadline = time.monotonic() + _START_S
     while time.monotonic() < deadline:
         with socket.socket() as probe:

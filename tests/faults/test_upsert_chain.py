@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults.medallion_lab import tidy
 from tests.faults.test_crash_at_every_step import Lab
+from tests.faults.test_medallion import finish
 from tests.faults.upsert_chain_lab import CHAIN, FILES, arrive, lay_out
 from tests.readers import table_rows
 
@@ -53,16 +54,6 @@ def found(folder: Path, table: str) -> Counter[tuple[object, ...]]:
     return Counter(tuple(row[name] for name in COLUMNS[table]) for row in table_rows(folder / "lake" / table))
 
 
-def finish(lab: Lab, folder: Path) -> None:
-    """Run the chain to its end."""
-    for name in CHAIN:
-        for _ in range(3):
-            if lab.run(folder, name)["exit"] == 0:
-                break
-        else:
-            pytest.fail(f"{name}: {(folder / 'error.txt').read_text()}")
-
-
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_chain_over_changing_rows_killed_anywhere_equals_one_query(lab: Lab, tmp_path: Path, seed: int) -> None:
     chosen = random.Random(seed)
@@ -79,7 +70,7 @@ def test_a_chain_over_changing_rows_killed_anywhere_equals_one_query(lab: Lab, t
         if chosen.random() < 0.5:
             tidy(folder, chosen.choice(["bronze/changes", "silver/orders", "gold/users"]))
 
-    finish(lab, folder)
+    finish(lab, folder, CHAIN)
 
     assert sum(killed.values()) >= 8
     assert seed != 1 or all(killed[name] for name in CHAIN)
