@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def _plain(values: Any) -> list[Any]:
     return [value if value is None or isinstance(value, str | bool) else int(value) for value in timed]
 
 
-def finish(lab: Lab, folder: Path, chain: Sequence[str] = CHAIN) -> None:
+def finish(lab: Lab, folder: Path, chain: Iterable[str] = CHAIN) -> None:
     """Run a chain to its end."""
     for name in chain:
         for _ in range(3):
