@@ -175,10 +175,10 @@ def test_run_refuses_a_record_of_an_unknown_format_version(tmp_path: Path) -> No
 
     run_all(tmp_path)
     entry = newest(tmp_path, "commits")
-    body = entry.read_text().rpartition(',\n "checksum"')[0].replace('"version": 4', '"version": 5')
+    body = entry.read_text().rpartition(',\n "checksum"')[0].replace('"version": 4', '"version": 6')
     entry.write_text(f'{body},\n "checksum": "{_digest(body)}"}}\n')
     error = refused(tmp_path)
-    assert "format version 5" in error.message
+    assert "format version 6" in error.message
 
 
 def test_run_makes_a_new_manifest_when_a_staged_file_vanished_before_the_commit(tmp_path: Path) -> None:
