@@ -48,11 +48,11 @@ def receiving(*answers: int) -> Iterator[Inbox]:
         def do_POST(self) -> None:  # the library's own name
             body = self.rfile.read(int(self.headers["Content-Length"]))
             status = inbox.answers.pop(0) if inbox.answers else 200
+            inbox.requests.put(Sent(self.path, dict(self.headers.items()), body))  # who has the answer finds it there
             self.send_response(status)
             if 300 <= status < 400:
                 self.send_header("Location", f"{inbox.url}/elsewhere")
             self.end_headers()
-            inbox.requests.put(Sent(self.path, dict(self.headers.items()), body))
 
         do_GET = do_POST  # noqa: N815  the library's own name
 
