@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ class Delivery:
     replaces_all: bool = False
 
 
-class Receiver:
+class Receiver(ABC):
     """A sink whose batches are staged as immutable files in the checkpoint, from which they are delivered.
 
     A batch is delivered from its file until a record of its delivery is there: after a crash exactly those rows once
@@ -62,16 +63,17 @@ class Receiver:
         self.replaces: tuple[str, ...] | None = None
 
     def refuse(self, rows: pl.Schema) -> None:
-        """Refuse columns that cannot be delivered. Raises ConfigError, SinkError."""
+        """Refuse columns that cannot be delivered; here none. Raises ConfigError, SinkError."""
+        del rows
 
     def arranged(self, rows: pl.LazyFrame, tally: Tally) -> pl.DataFrame:
         """Return the rows as they are to be delivered; count those that are not."""
         del tally
         return rows.collect(engine="streaming")
 
+    @abstractmethod
     def deliver(self, delivery: Delivery) -> None:
         """Deliver a batch. *Repeat*: may be called again with the same batch where the process ended in it."""
-        raise NotImplementedError
 
     def held(self) -> int | None:
         """Return the newest batch that was delivered, None for none."""
