@@ -12,6 +12,7 @@ import os
 import shutil
 import socket
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from etl.engine import run
@@ -131,17 +132,17 @@ def make(folder: Path) -> None:
         lock.unlink()
 
 
-def main() -> None:
-    """Make the folder anew."""
+def save(make: Callable[[Path], None], folder: Path) -> None:
+    """Make a golden folder anew, as on any machine and in any process."""
     socket.gethostname = lambda: "host"
     os.getpid = lambda: 1
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / "made"
         made.mkdir()
         make(made)
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        shutil.copytree(made, FOLDER)
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(made, folder)
 
 
 if __name__ == "__main__":
-    main()
+    save(make, FOLDER)

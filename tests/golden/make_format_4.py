@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import socket
-import tempfile
 from pathlib import Path
 
 from etl.errors import StorageError
@@ -22,7 +19,7 @@ from etl.operations.workspace import Workspace
 from etl.progress import Silent
 from etl.sources.file_choosing import Choice
 from tests.golden.make_format_2 import EndingSeam
-from tests.golden.make_format_3 import go_on
+from tests.golden.make_format_3 import go_on, save
 
 FOLDER = Path(__file__).parent / "format_4"
 ORDERS = """\
@@ -74,17 +71,5 @@ def make(folder: Path) -> None:
         lock.unlink()
 
 
-def main() -> None:
-    """Make the folder anew."""
-    socket.gethostname = lambda: "host"
-    os.getpid = lambda: 1
-    with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / "made"
-        made.mkdir()
-        make(made)
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        shutil.copytree(made, FOLDER)
-
-
 if __name__ == "__main__":
-    main()
+    save(make, FOLDER)

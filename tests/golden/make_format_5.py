@@ -7,17 +7,13 @@ while no release has written format version 5: ``python -m tests.golden.make_for
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import socket
-import tempfile
 from pathlib import Path
 
 from etl.errors import StorageError
 from etl.operations.refreshing import begin_refresh
 from etl.operations.workspace import Workspace
 from tests.golden.make_format_1 import FixedSeam
-from tests.golden.make_format_3 import go_on
+from tests.golden.make_format_3 import go_on, save
 from tests.golden.make_format_4 import write
 
 FOLDER = Path(__file__).parent / "format_5"
@@ -59,17 +55,5 @@ def make(folder: Path) -> None:
         lock.unlink()
 
 
-def main() -> None:
-    """Make the folder anew."""
-    socket.gethostname = lambda: "host"
-    os.getpid = lambda: 1
-    with tempfile.TemporaryDirectory() as scratch:
-        made = Path(scratch) / "made"
-        made.mkdir()
-        make(made)
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        shutil.copytree(made, FOLDER)
-
-
 if __name__ == "__main__":
-    main()
+    save(make, FOLDER)
